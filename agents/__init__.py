@@ -1,0 +1,1 @@
+"""Where it happens: Faust, Kafka, Prometheus, terminal and environment; the domain is in `streams`."""

@@ -1,0 +1,113 @@
+"""Marking: tell every partition of the visitors' log how far the input partitions have come."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+from agents.sending import Record, Sender, encode
+from agents.units import Unit
+from schemas.marks import Mark, Progress
+from streams.stages import EVERY_PARTITION, Output
+
+LOG = "visitor-events"
+EVERY_S = 0.1
+"""Pace of marks while records come."""
+RENEW_S = 1.0
+"""Pace at which claims of silence are renewed; they expire in the log after five seconds."""
+SILENT_S = 5.0
+"""An input partition that is caught up and has been silent for so long no longer holds time back."""
+
+Offsets = Mapping[str, int]
+
+
+class Marker:
+    """Writes marks of this worker's input partitions.
+
+    One small record into each partition of the log, for all input partitions together. It may only claim what
+    has been acknowledged: the events that a mark speaks of stand in the log before it.
+
+    Parameters
+    ----------
+    sender
+        The same producer that sends the events, or order would not hold.
+    partitions
+        Topic to number of partitions.
+    upstreams
+        How many input partitions there are in all, on all workers.
+    units
+        Gives the input units of this worker.
+    ends
+        Gives the end offset of the input partitions by name (``page-views/0``).
+    """
+
+    def __init__(
+        self,
+        sender: Sender,
+        partitions: Mapping[str, int],
+        upstreams: int,
+        units: Callable[[], Sequence[Unit]],
+        ends: Callable[[Sequence[Unit]], Awaitable[Offsets]],
+    ) -> None:
+        self._sender = sender
+        self._partitions = partitions
+        self._upstreams = upstreams
+        self._units = units
+        self._ends = ends
+        self._sent: dict[str, Progress] = {}
+        self._renewed_at = 0.0
+
+    async def run(self) -> None:
+        """Write marks until cancelled. An error that is not a passing one ends in the caller."""
+        while True:
+            await asyncio.sleep(EVERY_S)
+            await self.mark()
+
+    async def mark(self) -> None:
+        """Write one mark, if there is anything new to say."""
+        units = [unit for unit in self._units() if not unit.dead]
+        now = time.monotonic()
+        news = [
+            unit.acknowledged
+            for unit in units
+            if unit.acknowledged is not None and self._is_news(unit.acknowledged)
+        ]
+        if now - self._renewed_at >= RENEW_S:
+            self._renewed_at = now
+            spoken = {progress.upstream for progress in news}
+            news += [p for p in await self._silences(units, now) if p.upstream not in spoken]
+        if not news:
+            return
+        progress = tuple(sorted(news, key=lambda p: p.upstream))
+        mark = Mark(self._upstreams, progress)
+        output = Output(LOG, "", mark, "mark", int(time.time() * 1000), partition=EVERY_PARTITION)
+        targets, record = encode(output, self._partitions, b"/culdesac/marks")
+        batch: dict[tuple[str, int], list[Record]] = {target: [record] for target in targets}
+        await self._sender.send(batch)
+        for p in progress:
+            self._sent[p.upstream] = p
+
+    def _is_news(self, progress: Progress) -> bool:
+        sent = self._sent.get(progress.upstream)
+        return sent is None or (sent.next_offset, sent.time_ms) != (progress.next_offset, progress.time_ms)
+
+    async def _silences(self, units: Sequence[Unit], now: float) -> list[Progress]:
+        quiet = [
+            unit
+            for unit in units
+            if unit.idle.is_set() and (now - unit.heard_at >= SILENT_S or unit.next_offset == 0)
+        ]
+        if not quiet:
+            return []
+        ends = await self._ends(quiet)
+        silences = []
+        for unit in quiet:
+            processor = unit.processor
+            # Looked at again after the question: a record may have come meanwhile.
+            if unit.dead or not unit.idle.is_set() or unit.next_offset < ends[processor.context.upstream]:
+                continue
+            base = unit.acknowledged or processor.progress()  # type: ignore[union-attr]  # a source's processor
+            silence_ms = int((now - unit.heard_at) * 1000)
+            silences.append(Progress(base.upstream, unit.next_offset, base.time_ms, silence_ms))
+        return silences

@@ -1,0 +1,200 @@
+"""The pump: Faust's consumer, handing whole fetched batches of a partition to units.
+
+Faust keeps what it does well: the app, its agents' subscriptions, group membership, rebalancing, commits, timers
+and signals. Its path for single messages (queues, streams, acknowledgements) is left out, for it loses events at
+restart and costs ten times the work. All private names of Faust and aiokafka that this project rests on stand in
+this file; `tests/agents/test_pump.py` holds each of them.
+
+What must never happen is that a record is passed over in silence. Hence: a unit folds only the record at its own
+next offset; a lower one was folded before; a higher one makes the consumer seek back, and if that does not help,
+ends the worker. What was fetched but can't be used (a rebalance began meanwhile) has moved the position of the
+client library, so its partition is sought back before the next fetch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import faust
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+
+from agents.units import SLICE, Unit
+
+if TYPE_CHECKING:
+    from agents.runner import Runner
+
+log = logging.getLogger(__name__)
+
+FETCH_S = 0.25
+"""How long a fetch waits for records. Faust's consumer thread does one thing at a time, so commits and questions
+for end offsets wait for it."""
+DRAIN_S = 4.0
+"""How long units may finish what they have folded when partitions are taken away or the worker stops."""
+COMMIT_S = 10.0
+"""How long the last commit may take; the client library can lose its coordinator for good after a crash."""
+
+
+class PumpConsumer(driver.Consumer):
+    """Consumer that feeds units instead of streams."""
+
+    app: PumpApp
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._epoch = 0
+        self._seek_back: set[TP] = set()
+        self._sought: dict[TP, tuple[int, int]] = {}
+        super().__init__(*args, **kwargs)
+
+    # ---- what the runner asks
+
+    def is_member(self, generation: int) -> bool:
+        """Whether this worker still is in the group, in that generation."""
+        client = self._thread._consumer
+        return (
+            client is not None
+            and self.app.consumer_generation_id == generation
+            and client._coordinator.generation == generation
+        )
+
+    def committed(self, tp: TP) -> int:
+        """Source offset that was committed last, 0 if none."""
+        return self._committed_offset[tp] or 0
+
+    # ---- what Faust calls
+
+    def stop_flow(self) -> None:
+        """Stop folding: a rebalance begins, or the worker stops."""
+        self._epoch += 1
+        super().stop_flow()
+
+    async def wait_empty(self) -> None:
+        """Let units finish, then commit; called when partitions are revoked and when the worker stops."""
+        runner = self.app.runner
+        await runner.drain(DRAIN_S)
+        for tp in runner.source_partitions():
+            # Faust forgets revoked partitions before their last commit: make it look at them once more.
+            _ = self._acked[tp]
+        try:
+            await asyncio.wait_for(super().wait_empty(), COMMIT_S)
+        except TimeoutError:
+            runner.crash(79, "the last commit got no answer")
+        finally:
+            await runner.release()
+
+    def _new_offset(self, tp: TP) -> int | None:
+        return self.app.runner.committable(tp)
+
+    async def _drain_messages(self, fetcher: Any) -> None:
+        try:
+            while not (self._stopped.is_set() or fetcher._stopped.is_set()):
+                if not self.flow_active:
+                    await self.wait(self.can_resume_flow.wait())
+                    if self.should_stop:
+                        break
+                await self._go_back()
+                epoch = self._epoch
+                records, active = await self._wait_next_records(FETCH_S)
+                await asyncio.sleep(0)
+                if self.should_stop:
+                    break
+                for tp, batch in (records or {}).items():
+                    await self._hand_over(TP(tp.topic, tp.partition), batch, active, epoch)
+        except self.consumer_stopped_errors:
+            if not self.app.should_stop:
+                self.app.runner.crash(70, "the broker connection stopped")
+        except asyncio.CancelledError:
+            if not self.app.should_stop:
+                raise
+        except BaseException as error:  # noqa: BLE001  # a dead consumer would be a silent stall
+            self.app.runner.crash(70, f"consuming failed: {error!r}")
+
+    # ---- handing over
+
+    def _may_fold(self, unit: Unit, epoch: int) -> bool:
+        return not unit.dead and epoch == self._epoch and self.flow_active
+
+    async def _hand_over(self, tp: TP, batch: list[Any], active: set[TP] | None, epoch: int) -> None:
+        units = self.app.runner.units_of(tp)
+        if not units or (active is not None and tp not in active):
+            self._seek_back.add(tp)
+            return
+        for unit in units:
+            if batch[-1].offset < unit.next_offset:
+                continue
+            start = 0
+            while batch[start].offset < unit.next_offset:
+                start += 1
+            if batch[start].offset > unit.next_offset and not self._accept_gap(tp, unit, batch[start].offset):
+                self._seek_back.add(tp)
+                return
+            while start < len(batch):
+                while not unit.room.is_set() and not unit.dead:
+                    await unit.room.wait()
+                # No turn of the event loop between this check and the fold.
+                if not self._may_fold(unit, epoch):
+                    self._seek_back.add(tp)
+                    return
+                unit.fold(batch[start : start + SLICE])
+                start += SLICE
+                await asyncio.sleep(0)
+        _ = self._acked[tp]
+        self._read_offset[tp] = batch[-1].offset
+
+    def _accept_gap(self, tp: TP, unit: Unit, found: int) -> bool:
+        """Ask once more before believing that records are missing."""
+        if self._sought.get(tp) != (self._epoch, unit.next_offset):
+            self._sought[tp] = (self._epoch, unit.next_offset)
+            return False
+        if unit.is_source:
+            # Compaction, an aborted transaction, or retention: the producers' log has no such records.
+            log.warning(
+                "%s/%d has no records from %d to %d", tp.topic, tp.partition, unit.next_offset, found - 1
+            )
+            unit.next_offset = found
+            return True
+        self.app.runner.crash(
+            73, f"{tp.topic}/{tp.partition} lacks offsets {unit.next_offset} to {found - 1}"
+        )
+        return False
+
+    async def _go_back(self) -> None:
+        assignment = self.assignment() if self._seek_back else ()
+        for tp in list(self._seek_back):
+            units = self.app.runner.units_of(tp)
+            if tp not in assignment:
+                self._seek_back.discard(tp)
+            elif units:
+                await self.seek(tp, min(unit.next_offset for unit in units))
+                self._seek_back.discard(tp)
+
+
+class _PumpTransport(driver.Transport):
+    Consumer = PumpConsumer
+
+
+class PumpApp(faust.App):
+    """Faust app whose consumer is a pump."""
+
+    runner: Runner
+
+    def _new_transport(self) -> Any:
+        return _PumpTransport(self.conf.broker_consumer, self, loop=self.loop)
+
+    def subscribe(self, name: str, topics: Iterable[str]) -> None:
+        """Declare one agent that consumes these topics; the pump hands their records over, past its stream."""
+        raw: dict[str, Any] = {
+            "key_type": bytes,
+            "value_type": bytes,
+            "key_serializer": "raw",
+            "value_serializer": "raw",
+        }
+
+        async def past_the_stream(stream: Any) -> None:
+            async for _ in stream:
+                self.runner.crash(78, f"a record reached the stream of {name}, past the pump")
+
+        self.agent(self.topic(*topics, **raw), name=name)(past_the_stream)

@@ -1,0 +1,138 @@
+"""Replay as a command: files in, one NDJSON file a topic out, and a summary."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO, Any
+
+from agents.progress import Bars
+from agents.secret import load_secret
+from agents.settings import WorkerSettings
+from schemas.topics import TOPICS
+from streams.event_files import Format, find_files, read_events
+from streams.flow import stages
+from streams.replay import Replay
+from streams.stages import Output
+from streams.summaries import Summary
+
+OUTPUTS = tuple(name for name, topic in TOPICS.items() if topic.partitions_of == "outputs")
+"""Topics whose records a replay writes, each into a file of that name."""
+
+
+class OutputError(Exception):
+    """The results can't be written; one line that says what to do."""
+
+
+class OutputFiles:
+    """Files of results, one a topic, ``sessions.ndjson`` and so on, made anew and complete when closed.
+
+    Raises
+    ------
+    OutputError
+        The folder can't be made or written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._stack = ExitStack()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._files: dict[str, IO[bytes]] = {
+                topic: self._stack.enter_context((folder / f"{topic}.ndjson").open("wb")) for topic in OUTPUTS
+            }
+        except OSError as error:
+            self._stack.close()
+            raise OutputError(f"{folder}: can't be written ({error.strerror}): name another folder") from None
+
+    def __enter__(self) -> OutputFiles:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def write(self, topic: str, value: bytes) -> None:
+        """Add a line; topics that no file is for are passed over."""
+        file = self._files.get(topic)
+        if file is not None:
+            file.write(value)
+            file.write(b"\n")
+
+
+def replay_files(
+    paths: Sequence[Path],
+    out: Path,
+    settings: WorkerSettings,
+    form: Format,
+    bars: Bars,
+    say: Callable[[str], None],
+) -> dict[str, Any]:
+    """Carry the stages over files.
+
+    Parameters
+    ----------
+    paths, form
+        See `find_files`.
+    out
+        Folder for the results.
+    settings
+        What decides results, and the secret of the pseudonyms.
+    bars
+        Shows how far it is.
+    say
+        Takes a line for people.
+
+    Returns
+    -------
+    dict
+        The summary, as plain JSON values.
+
+    Raises
+    ------
+    EventFileError, OutputError, SettingsError
+        With one line that says what to do.
+    """
+    files = find_files(paths, form)
+    secret, line = load_secret(settings)
+    if line is not None:
+        say(line)
+    summary = Summary()
+    partitions = dict.fromkeys(TOPICS, 1)
+    flow = stages(settings.streams, secret, partitions)
+    began, cpu_began = time.monotonic(), time.process_time()
+    with OutputFiles(out) as results:
+
+        def write(output: Output, value: bytes) -> None:
+            results.write(output.topic, value)
+            summary.add(output)
+
+        runner = Replay(flow, settings.streams, partitions, write)
+        reading = bars.start("Reading", sum(file.stat().st_size for file in files), "bytes")
+        replaying = None if form == "topic-log" else bars.start("Replaying", None, "events")
+        events = read_events(
+            files,
+            form,
+            settings.streams.site,
+            reading.advance,
+            None if replaying is None else replaying.set_total,
+        )
+        feed = runner.feed
+        for number, (topic, value, occurred_at) in enumerate(events):
+            feed(topic, value, occurred_at)
+            if replaying is not None and not number % 500:
+                replaying.reach(number)
+        runner.finish()
+        if replaying is not None:
+            replaying.reach(runner.fed)
+    cpu_s = time.process_time() - cpu_began
+    figures = summary.figures(runner.counts())
+    views = summary.page_views
+    return {
+        "events": runner.fed,
+        **figures,
+        "seconds": round(time.monotonic() - began, 2),
+        "cpu_seconds": round(cpu_s, 2),
+        "cpu_seconds_per_100k_page_views": round(cpu_s / views * 100_000, 2) if views else None,
+        "out": str(out),
+    }

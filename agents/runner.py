@@ -1,0 +1,319 @@
+"""The runner: carries stages on Faust and Kafka, knowing nothing of what they do.
+
+::
+
+    input topics ──► source units ──► outputs ─┐
+                          │ marks              ├─► Kafka
+    logs ──────────► log units ─────► outputs ─┘
+                          └─ state + fence ──► changelog ──► local store ──► source offset
+
+A worker owns some partitions. For each it has a unit a stage (`agents/units.py`, the order of writes); Faust's
+consumer hands whole batches to them (`agents/pump.py`); at each new assignment their state is brought up to date
+first (`agents/recovery.py`, `agents/stores.py`); marks of the inputs go into the visitors' log
+(`agents/marking.py`). Whatever it can't do right it does not do: it says why and exits, with these codes: 70 a
+batch failed; 71 commits stand still; 72 nothing assigned; 73 records are missing; 74 the state can't be used;
+75 the event loop stood still; 78 a record went past the pump; 79 the last commit got no answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+import time
+import traceback
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+from faust.types import TP
+
+from agents.marking import Marker
+from agents.pump import PumpApp, PumpConsumer
+from agents.recovery import recover
+from agents.sending import Sender
+from agents.stores import Store, StoreError
+from agents.units import Unit, describe
+from streams.processors import LogProcessor, SourceProcessor
+from streams.stages import LogStage, SourceStage
+
+log = logging.getLogger(__name__)
+
+RECORDS_IN_MEMORY = 50_000
+"""State records held decoded per unit; the rest is read from the local store."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployment:
+    """Where and what to run.
+
+    Attributes
+    ----------
+    kafka, app_id, prefix
+        Bootstrap servers; name of the consumer group; prefix of all topics' names.
+    data_dir
+        Of the local state; each worker of a machine needs its own.
+    partitions
+        Topic (without prefix) to its number of partitions, changelogs too.
+    sources, logs
+        Stages without and with state.
+    out_of_orderness_ms
+        See `SourceProcessor`.
+    session_s
+        A worker that is silent for so long is given up by the group (s).
+    checkpoint
+        Awaited with stage and step between the writes of a batch; for tests that stop there.
+    """
+
+    kafka: str
+    app_id: str
+    data_dir: Path
+    partitions: Mapping[str, int]
+    sources: Sequence[SourceStage]
+    logs: Sequence[LogStage]
+    out_of_orderness_ms: int
+    prefix: str = ""
+    session_s: float = 10.0
+    checkpoint: Callable[[str, str], Awaitable[None]] | None = None
+    topics_of_sources: Sequence[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Collect what is derived."""
+        topics = [topic for stage in self.sources for topic in stage.inputs]
+        object.__setattr__(self, "topics_of_sources", topics)
+
+    def changelog(self, stage: str) -> str:
+        """Topic that a stage's state can be rebuilt from, without prefix."""
+        return f"culdesac-{stage}-changelog"
+
+
+class Runner:
+    """Units of the partitions that this worker owns."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        self.deployment = deployment
+        self.sender = Sender(deployment.kafka, deployment.prefix)
+        self.generation = -1
+        self.is_open = False
+        self._units: dict[TP, list[Unit]] = defaultdict(list)
+        self._stores: list[Store] = []
+        self._marking: asyncio.Task[None] | None = None
+        self._started = False
+        self.app = self._make_app()
+        self.app.runner = self
+
+    def _make_app(self) -> PumpApp:
+        deployment = self.deployment
+        deployment.data_dir.mkdir(parents=True, exist_ok=True)
+        app = PumpApp(
+            deployment.app_id,
+            broker=f"kafka://{deployment.kafka.replace(',', ';')}",
+            datadir=str(deployment.data_dir / "faust"),
+            autodiscover=False,
+            web_enabled=False,
+            topic_disable_leader=True,
+            topic_allow_declare=False,
+            processing_guarantee="at_least_once",
+            consumer_auto_offset_reset="earliest",
+            stream_wait_empty=True,
+            producer_acks=-1,
+            broker_commit_interval=1.0,
+            broker_session_timeout=deployment.session_s,
+            broker_heartbeat_interval=min(2.0, deployment.session_s / 4),
+            broker_request_timeout=60.0,
+            broker_rebalance_timeout=60.0,
+            worker_redirect_stdouts=False,
+        )
+        for source in deployment.sources:
+            app.subscribe(f"read_{source.name}", [deployment.prefix + topic for topic in source.inputs])
+        subscribed: dict[str, list[str]] = defaultdict(list)
+        for stage in deployment.logs:
+            subscribed[stage.log].append(stage.name)
+        for topic, names in subscribed.items():
+            app.subscribe(f"apply_{'_and_'.join(names)}", [deployment.prefix + topic])
+        app.on_rebalance_complete.connect(self._on_rebalance_complete)
+        return app
+
+    # ---- what the pump asks
+
+    @property
+    def consumer(self) -> PumpConsumer:
+        """Faust's consumer, which is ours."""
+        return cast(PumpConsumer, self.app.consumer)
+
+    def units_of(self, tp: TP) -> list[Unit]:
+        """Units that read a partition; none while it is not open."""
+        return self._units.get(tp, []) if self.is_open else []
+
+    def units(self) -> list[Unit]:
+        """All units of this worker."""
+        return [unit for units in self._units.values() for unit in units]
+
+    def source_partitions(self) -> list[TP]:
+        """Partitions that units read."""
+        return list(self._units)
+
+    def committable(self, tp: TP) -> int | None:
+        """Offset from which on someone else would have to go on."""
+        units = self._units.get(tp)
+        return min(unit.done_offset for unit in units) if units else None
+
+    def crash(self, code: int, reason: str) -> None:
+        """End this process at once; whoever starts next goes on where it was."""
+        sys.stderr.write(f"culdesac worker: exit {code}: {reason}\n")
+        if sys.exc_info()[0] is not None:
+            traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(code)
+
+    async def drain(self, seconds: float) -> None:
+        """Let units finish what they have folded, unless this worker has been given up by the group."""
+        live = [unit for unit in self.units() if not unit.dead]
+        if live and self.consumer.is_member(self.generation):
+            waits = [asyncio.ensure_future(unit.idle.wait()) for unit in live]
+            _, late = await asyncio.wait(waits, timeout=seconds)
+            for wait in late:
+                wait.cancel()
+        for unit in live:
+            unit.kill()
+
+    async def release(self) -> None:
+        """Give up all units and their stores."""
+        self.is_open = False
+        if self._marking is not None:
+            self._marking.cancel()
+            await asyncio.gather(self._marking, return_exceptions=True)
+            self._marking = None
+        for unit in self.units():
+            await unit.stop()
+        self._units.clear()
+        for store in self._stores:
+            store.close()
+        self._stores = []
+
+    # ---- taking over partitions
+
+    async def _on_rebalance_complete(self, *_: Any, **__: Any) -> None:
+        try:
+            await self._open()
+        except asyncio.CancelledError:
+            raise
+        except StoreError as error:
+            self.crash(74, str(error))
+        except BaseException as error:  # noqa: BLE001  # Faust would log it and go on without state
+            self.crash(74, f"taking over partitions failed: {error!r}")
+
+    async def _open(self) -> None:
+        generation = self.app.consumer_generation_id
+        await self.release()
+        if not self._started:
+            await self.sender.start()
+            self._started = True
+        consumer, deployment = self.consumer, self.deployment
+        assignment = sorted(consumer.assignment())
+        began = time.monotonic()
+        stores: dict[tuple[str, int], Store] = {}
+        for stage in deployment.logs:
+            for tp in assignment:
+                if tp.topic == deployment.prefix + stage.log:
+                    directory = deployment.data_dir / "state" / stage.name / str(tp.partition)
+                    store = Store(directory)
+                    stores[deployment.prefix + deployment.changelog(stage.name), tp.partition] = store
+                    self._stores.append(store)
+        read = await recover(deployment.kafka, stores, lambda: self.app.consumer_generation_id == generation)
+        if self.app.consumer_generation_id != generation:
+            return
+        earliest = await consumer.earliest_offsets(*assignment) if assignment else {}
+        committed = await consumer.seek_to_committed() if assignment else {}
+        for tp in assignment:
+            topic = tp.topic.removeprefix(deployment.prefix)
+            first, done = earliest.get(tp) or 0, committed.get(tp)
+            for source in deployment.sources:
+                if topic in source.inputs:
+                    self._add_source(source, topic, tp, max(first, done or 0))
+            for stage in deployment.logs:
+                if topic == stage.log:
+                    store = stores[deployment.prefix + deployment.changelog(stage.name), tp.partition]
+                    await self._add_log(stage, tp, store, first, done)
+        if self.app.consumer_generation_id != generation:
+            return
+        self.generation, self.is_open = generation, True
+        for unit in self.units():
+            unit.start()
+        self._marking = asyncio.ensure_future(self._mark())
+        log.info("took over %d partitions in %.1f s, %d changelog records read", len(assignment),
+                 time.monotonic() - began, read)  # fmt: skip
+        log.debug("units: %s", describe(self.units()))
+
+    def _add_source(self, stage: SourceStage, topic: str, tp: TP, next_offset: int) -> None:
+        processor = SourceProcessor(stage, topic, tp.partition, self.deployment.out_of_orderness_ms)
+        processor.next_offset = next_offset
+        self._units[tp].append(self._unit(processor, tp, next_offset))
+
+    async def _add_log(
+        self, stage: LogStage, tp: TP, store: Store, first: int, committed: int | None
+    ) -> None:
+        fence = store.fence
+        if fence is None and (committed or 0) > first:
+            raise StoreError(
+                f"{tp.topic}/{tp.partition} was read up to {committed}, but {stage.name} has no state: its "
+                f"changelog {self.deployment.changelog(stage.name)} was lost; start anew under another app id"
+            )
+        heal = store.end_recovery()
+        processor = LogProcessor(stage, tp.partition, store, RECORDS_IN_MEMORY, fence)
+        state = processor.context.state
+        await asyncio.to_thread(state.restore, store.rows())
+        state.touch(key.decode() for key in heal)
+        next_offset = first if fence is None else fence.offset + 1
+        changelog = self.deployment.changelog(stage.name)
+        self._units[tp].append(self._unit(processor, tp, next_offset, store, changelog))
+
+    def _unit(
+        self,
+        processor: SourceProcessor | LogProcessor,
+        tp: TP,
+        next_offset: int,
+        store: Store | None = None,
+        changelog: str = "",
+    ) -> Unit:
+        return Unit(
+            processor,
+            tp.topic,
+            self.sender,
+            self.deployment.partitions,
+            next_offset,
+            self.crash,
+            store,
+            changelog,
+            self.deployment.checkpoint,
+        )
+
+    # ---- marks
+
+    async def _mark(self) -> None:
+        deployment = self.deployment
+        upstreams = sum(deployment.partitions[topic] for topic in deployment.topics_of_sources)
+        if not upstreams:
+            return
+
+        def sources() -> list[Unit]:
+            return [unit for unit in self.units() if unit.is_source]
+
+        async def ends(units: Sequence[Unit]) -> dict[str, int]:
+            tps = [TP(unit.topic, unit.partition) for unit in units]
+            found = await self.consumer.highwaters(*tps)
+            return {
+                unit.processor.context.upstream: found.get(tp) or 0
+                for unit, tp in zip(units, tps, strict=True)
+            }
+
+        marker = Marker(self.sender, deployment.partitions, upstreams, sources, ends)
+        try:
+            await marker.run()
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # noqa: BLE001  # without marks, time stands still
+            self.crash(70, f"writing marks failed: {error!r}")

@@ -1,0 +1,248 @@
+"""Settings of a worker: where it runs, and (from `streams`) what decides results.
+
+They come from a TOML file with the tables ``[worker]`` and ``[streams]``, and from the environment
+(``CULDESAC_`` and the setting's name in capitals), which wins. Durations are written as people write them,
+under the setting's name without its ``_ms``: ``gap = "30m"``, ``CULDESAC_GAP=30m``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import msgspec
+
+from agents.durations import EXAMPLES, parse_duration
+from schemas.topics import TOPICS, PartitionCounts
+from streams.settings import Settings, TemplateRule
+
+PREFIX = "CULDESAC_"
+FILE_VARIABLE = "CULDESAC_SETTINGS"
+SECRET_CHARACTERS = 16
+"""A shorter secret can be guessed."""
+StageName = Literal["intake", "sessions", "pages", "models"]
+_TABLES = ("worker", "streams")
+_NOT_SETTINGS = (FILE_VARIABLE, "CULDESAC_CACHE")
+_NAME = re.compile(r"[A-Za-z0-9._-]*")
+_ADDRESSES = re.compile(r"[^\s:,]+:\d{1,5}(,[^\s:,]+:\d{1,5})*")
+
+
+class SettingsError(Exception):
+    """A setting can't be used; the message is one line that names it and says how to mend it."""
+
+
+def _default_data_dir() -> Path:
+    home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(home) / "culdesac"
+
+
+class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a worker runs; none of it decides what comes out.
+
+    Attributes
+    ----------
+    kafka
+        ``host:port`` of some brokers, separated by commas.
+    app_id
+        Names the consumer groups and changelogs: workers with the same one share the work.
+    data_dir
+        Folder of the local state and of the secret; each worker of a machine needs its own.
+    topic_prefix
+        Stands before the name of every topic.
+    partitions
+        How many partitions each kind of topic has.
+    replication_factor
+        Of the topics that we create.
+    stages
+        Which stages this worker runs.
+    metrics_host, metrics_port
+        Where ``/metrics`` and ``/healthz`` are served; port 0: any free one.
+    secret
+        Key of the pseudonyms, ≥ 16 characters. Never change it: everybody would be someone else.
+    secret_file
+        File that holds it instead.
+    log_level
+        From ``DEBUG`` to ``ERROR``.
+    streams
+        What decides results.
+    """
+
+    kafka: str = "127.0.0.1:9092"
+    app_id: str = "culdesac"
+    data_dir: Path = msgspec.field(default_factory=_default_data_dir)
+    topic_prefix: str = ""
+    partitions: PartitionCounts = PartitionCounts()
+    replication_factor: int = 1
+    stages: tuple[StageName, ...] = ("intake", "sessions", "pages", "models")
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int = 9646
+    secret: str | None = None
+    secret_file: Path | None = None
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    streams: Settings = Settings()
+
+    def topic_partitions(self) -> dict[str, int]:
+        """Each topic (without prefix) with its number of partitions."""
+        return {name: topic.partitions(self.partitions) for name, topic in TOPICS.items()}
+
+
+_WORKER_TYPES = {field.name: field.type for field in msgspec.structs.fields(WorkerSettings)}
+_WORKER_TYPES.pop("streams")
+_STREAMS_TYPES = {field.name: field.type for field in msgspec.structs.fields(Settings)}
+_LEAST = {"metrics_port": 0}
+_MOST = {"metrics_port": 65_535, "replication_factor": 32_767}
+
+
+def setting_names(table: str) -> dict[str, str]:
+    """Names of a table's settings as one writes them, to their names inside.
+
+    Examples
+    --------
+    >>> setting_names("streams")["gap"]
+    'gap_ms'
+    """
+    types = _WORKER_TYPES if table == "worker" else _STREAMS_TYPES
+    return {name.removesuffix("_ms"): name for name in types}
+
+
+def load_settings(
+    file: Path | None = None, environment: Mapping[str, str] | None = None, **overrides: object
+) -> WorkerSettings:
+    """Read the settings.
+
+    Parameters
+    ----------
+    file
+        A TOML file; None: the one that ``CULDESAC_SETTINGS`` names, if any.
+    environment
+        None: that of the process.
+    overrides
+        Worker settings from the command line, which win over all; those that are None are left out.
+
+    Raises
+    ------
+    SettingsError
+        The file is missing or is not TOML, a setting is unknown, or its value can't be used.
+
+    Examples
+    --------
+    >>> load_settings(environment={"CULDESAC_GAP": "10m"}).streams.gap_ms
+    600000
+    """
+    environment = os.environ if environment is None else environment
+    if file is None and environment.get(FILE_VARIABLE):
+        file = Path(environment[FILE_VARIABLE])
+    worker: dict[str, Any] = {}
+    streams: dict[str, Any] = {}
+    if file is not None:
+        document = _document(file)
+        for table, values in (("worker", worker), ("streams", streams)):
+            for name, value in document.get(table, {}).items():
+                field, converted = _value(table, name, value, f"{file}: [{table}] {name}")
+                values[field] = converted
+    for variable in sorted(environment):
+        if not variable.startswith(PREFIX) or variable in _NOT_SETTINGS:
+            continue
+        name = variable.removeprefix(PREFIX).lower()
+        table = "worker" if name in setting_names("worker") else "streams"
+        field, converted = _value(table, name, environment[variable], variable)
+        (worker if table == "worker" else streams)[field] = converted
+    worker.update({name: value for name, value in overrides.items() if value is not None})
+    return WorkerSettings(streams=Settings(**streams), **worker)
+
+
+def _document(file: Path) -> dict[str, Any]:
+    try:
+        document = tomllib.loads(file.read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise SettingsError(f"{file}: can't be read ({reason}): name a TOML file") from None
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{file}: is not TOML: {error}") from None
+    for table, content in document.items():
+        if table not in _TABLES or not isinstance(content, dict):
+            raise SettingsError(f"{file}: {table}: settings stand in the tables [worker] and [streams]")
+    return document
+
+
+def _value(table: str, name: str, value: object, where: str) -> tuple[str, Any]:
+    """Name inside and converted value of a setting."""
+    names = setting_names(table)
+    if name not in names:
+        if name.removesuffix("_ms") in names:
+            raise SettingsError(f'{where}: write {name.removesuffix("_ms")} = "…", a duration {EXAMPLES}')
+        raise SettingsError(f"{where}: unknown setting; there are {', '.join(sorted(names))}")
+    field = names[name]
+    type_ = (_WORKER_TYPES if table == "worker" else _STREAMS_TYPES)[field]
+    try:
+        return field, _converted(field, type_, value)
+    except msgspec.ValidationError:
+        raise SettingsError(f"{where}: {value!r} can't be used: write {_wanted(field, type_)}") from None
+    except ValueError as error:
+        raise SettingsError(f"{where}: {error}") from None
+
+
+def _converted(field: str, type_: Any, value: object) -> Any:
+    if field.endswith("_ms"):
+        if not isinstance(value, str):
+            raise ValueError(f"{value!r} has no unit: write a duration {EXAMPLES}, in quotes")
+        return parse_duration(value)
+    if field in ("data_dir", "secret_file"):
+        if not isinstance(value, str) or not value:
+            raise ValueError("write a path, in quotes")
+        return Path(value).expanduser()
+    if isinstance(value, str):
+        converted = msgspec.convert(_from_text(field, type_, value), type_, strict=type_ is str)
+    else:
+        converted = msgspec.convert(value, type_)
+    numbers = msgspec.structs.astuple(converted) if field == "partitions" else (converted,)
+    least, most = _LEAST.get(field, 1), _MOST.get(field, 1_000_000)
+    if any(type(number) is int and not least <= number <= most for number in numbers):
+        raise ValueError(f"{value} is out of range: write a whole number from {least} to {most}")
+    if field in ("app_id", "topic_prefix") and not _NAME.fullmatch(converted):
+        raise ValueError(
+            f"{converted!r} can't stand in a topic's name: use letters, digits, '.', '_' and '-'"
+        )
+    if field == "kafka" and not _ADDRESSES.fullmatch(converted):
+        raise ValueError(f"{converted!r} is no address: write host:port, several separated by commas")
+    if field == "secret" and len(converted) < SECRET_CHARACTERS:
+        raise ValueError(f"too short: write at least {SECRET_CHARACTERS} characters, or name a secret_file")
+    return converted
+
+
+def _wanted(field: str, type_: Any) -> str:
+    if type_ is bool:
+        return "true or false"
+    if type_ is int:
+        return "a whole number"
+    if field == "partitions":
+        return f"counts of {', '.join(PartitionCounts.__struct_fields__)}, such as visitors=8"
+    if field == "template_rules":
+        return "rules with path and template"
+    words = get_args(type_)
+    if words and words[-1] is ...:
+        words = get_args(words[0])
+        return f"a list out of {', '.join(words)}" if words else "a list of texts"
+    return f"one of {', '.join(words)}" if words and type(None) not in words else "a text, in quotes"
+
+
+def _from_text(field: str, type_: Any, text: str) -> object:
+    """Take apart what the environment can only hold as text: lists by commas, pairs by ``=``."""
+    if field == "template_rules":
+        return [TemplateRule(path, template) for path, template in _pairs(text)]
+    if field == "partitions":
+        return {kind: int(number) if number.isdecimal() else number for kind, number in _pairs(text)}
+    if get_origin(type_) is tuple:
+        return [part.strip() for part in text.split(",") if part.strip()]
+    return text
+
+
+def _pairs(text: str) -> list[tuple[str, str]]:
+    pairs = [part.rpartition("=") for part in text.split(",") if part.strip()]
+    if any(not equals for _, equals, _ in pairs):
+        raise ValueError(f"{text!r}: write name=value, separated by commas")
+    return [(name.strip(), value.strip()) for name, _, value in pairs]

@@ -1,0 +1,219 @@
+"""Topics in Kafka: made as the table of `schemas.topics` says, or compared with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import msgspec
+from kafka import KafkaAdminClient
+from kafka.admin import ConfigResource
+from kafka.errors import (
+    AuthorizationError,
+    InvalidReplicationFactorError,
+    KafkaError,
+    KafkaTimeoutError,
+    NoError,
+    TopicAlreadyExistsError,
+    for_code,
+)
+
+from agents.settings import WorkerSettings
+from schemas.topics import TOPICS, Topic
+
+WAIT_S = 30.0
+"""How long leaders may take to be elected."""
+_STATELESS = ("inputs", "outputs")
+
+
+class TopicError(Exception):
+    """The topics are not what the stages need, or Kafka can't be asked; one line that says what to do."""
+
+
+class TopicState(msgspec.Struct, frozen=True):
+    """How one topic is.
+
+    Attributes
+    ----------
+    topic
+        Its name in Kafka, with the prefix.
+    state
+        ``ok``; ``created`` just now; ``missing``; ``differs``: usable, but not as it should be; ``wrong``: it
+        can't be used.
+    partitions, wanted_partitions
+        What it has (0: it does not exist) and what it should have.
+    config
+        Its settings that matter, as they should be.
+    mend
+        What differs, and what to do about it; empty where all is well.
+    """
+
+    topic: str
+    state: Literal["ok", "created", "missing", "differs", "wrong"]
+    partitions: int
+    wanted_partitions: int
+    config: dict[str, str]
+    mend: str = ""
+
+
+@contextmanager
+def admin_client(kafka: str) -> Iterator[KafkaAdminClient]:
+    """Open a client for administration.
+
+    Raises
+    ------
+    TopicError
+        No broker answers at `kafka` (``host:port``, several separated by commas), or it refuses.
+    """
+    client = None
+    try:
+        client = KafkaAdminClient(
+            bootstrap_servers=kafka.split(","), client_id="culdesac", bootstrap_timeout_ms=5_000
+        )
+        yield client
+    except (KafkaError, OSError, ValueError) as error:
+        if client is None:
+            raise TopicError(
+                f"{kafka}: no Kafka answers there: start it, or name another by --kafka"
+            ) from None
+        raise TopicError(f"{kafka}: Kafka refused ({type(error).__name__}: {error})") from None
+    finally:
+        if client is not None:
+            client.close()
+
+
+def partition_counts(kafka: str, topics: Iterable[str]) -> dict[str, int]:
+    """Look up the number of partitions of some topics, by their names in Kafka.
+
+    Raises
+    ------
+    TopicError
+        Kafka can't be asked, or one of them does not exist.
+    """
+    wanted = list(topics)
+    with admin_client(kafka) as client:
+        found = {topic["name"]: len(topic["partitions"]) for topic in client.describe_topics()}
+    for topic in wanted:
+        if not found.get(topic):
+            raise TopicError(f"{kafka}: there is no topic {topic}: run culdesac topics --create first")
+    return {topic: found[topic] for topic in wanted}
+
+
+def check_topics(settings: WorkerSettings) -> list[TopicState]:
+    """Compare every topic with the table, changing nothing.
+
+    Raises
+    ------
+    TopicError
+        Kafka can't be asked.
+    """
+    with admin_client(settings.kafka) as client:
+        return _states(client, settings)
+
+
+def ensure_topics(settings: WorkerSettings) -> list[TopicState]:
+    """Create what is missing, and wait until every partition has a leader.
+
+    Workers call this at once and alike: who comes second finds the topic there, which is well.
+
+    Parameters
+    ----------
+    settings
+        Where, under which prefix, with how many partitions and copies.
+
+    Returns
+    -------
+    list
+        A state a topic, none of them ``missing`` or ``wrong``. Inputs and outputs may have other partition
+        counts than wanted: `partitions` says how many there are.
+
+    Raises
+    ------
+    TopicError
+        Kafka can't be asked or refuses, or a log or changelog has another number of partitions than wanted.
+    """
+    with admin_client(settings.kafka) as client:
+        missing = {state.topic for state in _states(client, settings) if state.state == "missing"}
+        wanted = settings.topic_partitions()
+        new = {
+            settings.topic_prefix + topic.name: {
+                "num_partitions": wanted[topic.name],
+                "replication_factor": settings.replication_factor,
+                "configs": topic.config(),
+            }
+            for topic in TOPICS.values()
+            if settings.topic_prefix + topic.name in missing
+        }
+        # Refusals are looked at one by one: a topic that another worker made meanwhile stops no other.
+        answers = client.create_topics(new, raise_errors=False)["topics"] if new else []
+        for answer in answers:
+            error = for_code(answer["error_code"])
+            if error not in (NoError, TopicAlreadyExistsError):
+                raise TopicError(f"{answer['name']}: can't be created: {_reason(error)}")
+        try:
+            client.wait_for_topics(
+                [settings.topic_prefix + name for name in TOPICS], timeout_ms=int(WAIT_S * 1000)
+            )
+        except KafkaTimeoutError:
+            raise TopicError(
+                f"topics have no leaders after {WAIT_S:.0f} s: see whether all brokers run"
+            ) from None
+        states = _states(client, settings)
+    wrong = [state for state in states if state.state in ("wrong", "missing")]
+    if wrong:
+        raise TopicError(f"{wrong[0].topic}: {wrong[0].mend}")
+    return [
+        msgspec.structs.replace(state, state="created") if state.topic in new else state for state in states
+    ]
+
+
+def _states(client: KafkaAdminClient, settings: WorkerSettings) -> list[TopicState]:
+    names = {settings.topic_prefix + topic.name: topic for topic in TOPICS.values()}
+    found = {
+        topic["name"]: len(topic["partitions"])
+        for topic in client.describe_topics()
+        if topic["name"] in names
+    }
+    resources = [ConfigResource("topic", name) for name in found]
+    described = client.describe_configs(resources, config_filter="all") if resources else {}
+    configs: dict[str, Any] = described.get("topic", {})
+    return [
+        _state(name, topic, settings, found.get(name, 0), configs.get(name, {}))
+        for name, topic in names.items()
+    ]
+
+
+def _state(
+    name: str, topic: Topic, settings: WorkerSettings, partitions: int, config: dict[str, Any]
+) -> TopicState:
+    wanted, wanted_config = topic.partitions(settings.partitions), topic.config()
+    state: Literal["ok", "missing", "differs", "wrong"] = "ok"
+    mend = ""
+    differing = [
+        f"{key}={value}"
+        for key, value in wanted_config.items()
+        if key in config and config[key].get("value") != value
+    ]
+    if not partitions:
+        state, mend = "missing", "does not exist: run culdesac topics --create"
+    elif partitions != wanted and topic.partitions_of not in _STATELESS:
+        state = "wrong"
+        mend = (
+            f"has {partitions} partitions, not {wanted}, and holds state by partition: "
+            f"set partitions {{ {topic.partitions_of} = {partitions} }}, or begin anew under another app_id "
+            "and topic_prefix"
+        )
+    elif differing:
+        state, mend = "differs", f"should have {', '.join(differing)}: set it with kafka-configs"
+    elif partitions != wanted:
+        state, mend = "differs", f"has {partitions} partitions, not {wanted}; they are used as they are"
+    return TopicState(name, state, partitions, wanted, wanted_config, mend)
+
+
+def _reason(error: type[KafkaError]) -> str:
+    if error is InvalidReplicationFactorError:
+        return "there are fewer brokers than replication_factor: lower it"
+    if issubclass(error, AuthorizationError):
+        return "not allowed: create the topics yourself (culdesac topics shows them)"
+    return f"Kafka says {error.__name__}"

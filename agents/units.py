@@ -1,0 +1,218 @@
+"""Units: one stage on one partition, folding ahead while its last batch is being written.
+
+The order of writes is the guarantee. A batch of a unit goes out as
+(1) its outputs, acknowledged; (2) its changed state, then its fence, to the changelog, acknowledged; (3) state,
+fence and changelog offset to the local store in one step; (4) only then may its source offset be committed.
+A crash between any two of them is mended by reading the log again from the fence: the same records give the
+same outputs under the same names and origins, which readers drop, and the same state.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from agents import metrics
+from agents.sending import Record, Sender, encode
+from agents.stores import FENCE_KEY, Store, top_header, write_fence
+from schemas.marks import Progress
+from streams.processors import LogProcessor, SourceProcessor
+
+FOLD_AHEAD = 10_000
+"""Records that may be folded while a batch is being written; bounds memory when the broker is slow."""
+SLICE = 200
+"""Records folded between two looks at the event loop (about 20 ms): heartbeats and other units get their turn."""
+
+
+class Fetched(Protocol):
+    """A record as the client library hands it over."""
+
+    offset: int
+    timestamp: int
+    value: bytes | None
+
+
+class DroppedError(Exception):
+    """The partition is no longer ours: nothing of it may be written any more."""
+
+
+class Unit:
+    """One stage on one partition.
+
+    Parameters
+    ----------
+    processor
+        What to do with the records.
+    topic
+        Of the source, with the deployment's prefix.
+    sender, partitions
+        Where outputs go; topic to number of partitions.
+    next_offset
+        First offset to fold.
+    store, changelog
+        Where the state is kept; None for a stage without state.
+    crash
+        Called with a reason when the unit can't go on; must not return.
+    """
+
+    def __init__(
+        self,
+        processor: SourceProcessor | LogProcessor,
+        topic: str,
+        sender: Sender,
+        partitions: Mapping[str, int],
+        next_offset: int,
+        crash: Callable[[int, str], None],
+        store: Store | None = None,
+        changelog: str = "",
+        checkpoint: Callable[[str, str], Awaitable[None]] | None = None,
+    ) -> None:
+        self.processor = processor
+        self.partition = processor.partition
+        self.topic = topic
+        self.next_offset = next_offset
+        self.done_offset = next_offset
+        self.store = store
+        self.dead = False
+        self.pending = 0
+        self.acknowledged: Progress | None = None
+        self.heard_at = time.monotonic()
+        self.stage = processor.stage.name
+        self._sender = sender
+        self._partitions = partitions
+        self._changelog = changelog
+        self._crash = crash
+        self._checkpoint = checkpoint
+        self._source = f"/culdesac/{self.stage}".encode()
+        self._outbox: dict[tuple[str, int], list[Record]] = {}
+        self._received_ms: list[int] = []
+        self._touched = False
+        self._wake = asyncio.Event()
+        self.idle = asyncio.Event()
+        self.room = asyncio.Event()
+        self.idle.set()
+        self.room.set()
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def is_source(self) -> bool:
+        """Whether this is a stage without state on a foreign topic."""
+        return isinstance(self.processor, SourceProcessor)
+
+    def start(self) -> None:
+        """Begin to write what is folded."""
+        self._task = asyncio.ensure_future(self._flush_forever())
+        if self.processor.context.state.is_dirty:
+            self._touched = True
+            self._notify()
+
+    def kill(self) -> None:
+        """Stop writing at once; what was not written is read again by whoever owns the partition next."""
+        self.dead = True
+        self._outbox = {}
+        for event in (self._wake, self.room, self.idle):
+            event.set()
+
+    def fold(self, records: Sequence[Fetched]) -> None:
+        """Apply records, the first of which must be at `next_offset`. Takes no turn of the event loop."""
+        began = time.thread_time()
+        apply, outbox, partitions, source = (
+            self.processor.apply,
+            self._outbox,
+            self._partitions,
+            self._source,
+        )
+        for fetched in records:
+            for output in apply(fetched.offset, fetched.timestamp, fetched.value):
+                targets, record = encode(output, partitions, source)
+                for target in targets:
+                    if target in outbox:
+                        outbox[target].append(record)
+                    else:
+                        outbox[target] = [record]
+                if output.received_ms is not None:
+                    self._received_ms.append(output.received_ms)
+        self.next_offset = records[-1].offset + 1
+        self.pending += len(records)
+        self.heard_at = time.monotonic()
+        if self.pending > FOLD_AHEAD:
+            self.room.clear()
+        self._notify()
+        metrics.stage_cpu_seconds.labels(self.stage).inc(time.thread_time() - began)
+
+    def _notify(self) -> None:
+        self.idle.clear()
+        self._wake.set()
+
+    async def _flush_forever(self) -> None:
+        try:
+            while not self.dead:
+                if self.pending or self._touched:
+                    await self._flush()
+                else:
+                    self.idle.set()
+                    await self._wake.wait()
+                    self._wake.clear()
+        except (DroppedError, asyncio.CancelledError):
+            pass
+        except BaseException as error:  # noqa: BLE001  # whatever it is, this worker must not go on
+            if not self.dead:
+                self._crash(70, f"writing a batch of {self.stage}/{self.partition} failed: {error!r}")
+        finally:
+            self.idle.set()
+            self.room.set()
+
+    async def _step(self, name: str) -> None:
+        if self._checkpoint is not None:
+            await self._checkpoint(self.stage, name)
+        if self.dead:
+            raise DroppedError
+
+    async def _flush(self) -> None:
+        processor = self.processor
+        outbox, self._outbox = self._outbox, {}
+        received, self._received_ms = self._received_ms, []
+        count, self.pending, self._touched = self.pending, 0, False
+        next_offset = self.next_offset
+        progress = processor.progress() if isinstance(processor, SourceProcessor) else None
+        rows: list[tuple[bytes, bytes | None]] = []
+        fence = b""
+        if isinstance(processor, LogProcessor):
+            rows = processor.context.state.drain()
+            fence = write_fence(processor.fence)
+        self.room.set()
+        await self._step("folded")
+        if outbox:
+            await self._sender.send(outbox)
+            now_ms = time.time() * 1000
+            for received_ms in received:
+                metrics.enriched_seconds.labels().observe(max(0.0, (now_ms - received_ms) / 1000))
+        await self._step("outputs")
+        if isinstance(processor, LogProcessor) and self.store is not None:
+            target = (self._changelog, self.partition)
+            headers = top_header(next_offset - 1)
+            records = [Record(key, row, headers) for key, row in rows]
+            records.append(Record(FENCE_KEY, fence, headers))
+            last = await self._sender.send({target: records})
+            await self._step("changelog")
+            self.store.write(rows, fence, last[target])
+            processor.context.state.settle()
+        await self._step("stored")
+        self.done_offset = next_offset
+        self.acknowledged = progress
+        metrics.batch_records.labels(self.stage).observe(count)
+        metrics.apply_counts(self.stage, processor.context.counts)
+        metrics.apply_gauges(processor.context.gauges)
+
+    async def stop(self) -> None:
+        """Kill, and wait until nothing of it runs."""
+        self.kill()
+        if self._task is not None:
+            await asyncio.gather(self._task, return_exceptions=True)
+
+
+def describe(units: Sequence[Any]) -> str:
+    """Units in a few words for a log line."""
+    return ", ".join(f"{unit.stage}/{unit.topic}/{unit.partition}@{unit.next_offset}" for unit in units)

@@ -1,0 +1,118 @@
+"""Watchdog: a worker that does not get on ends itself, so that a supervisor can start it anew."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from typing import Any
+
+from faust.types import TP
+
+from agents import metrics
+from agents.runner import Runner
+from streams.processors import LogProcessor
+
+EVERY_S = 2.0
+"""Pace of looking (s)."""
+
+
+class Watchdog:
+    """Watches commits, assignment and the event loop, and knows whether work goes on.
+
+    Parameters
+    ----------
+    runner
+        Whose worker this is.
+    stall_s
+        Records wait, and the commit of their partition stands still for so long (s): exit 71.
+    unassigned_s
+        No partitions, or a rebalance or recovery that does not end, for so long (s): exit 72.
+    blocked_s
+        The event loop does not come round for so long (s): exit 75.
+    """
+
+    def __init__(
+        self, runner: Runner, stall_s: float = 60.0, unassigned_s: float = 180.0, blocked_s: float = 60.0
+    ) -> None:
+        self._runner = runner
+        self._stall_s = stall_s
+        self._unassigned_s = unassigned_s
+        self._blocked_s = blocked_s
+        self._beat = self._ready_at = time.monotonic()
+        self._seen: dict[TP, tuple[int, float]] = {}
+        self._text = "starting"
+        self._ok = False
+
+    def health(self) -> tuple[bool, str]:
+        """Whether work goes on, and a line that says why; may be asked from any thread."""
+        blocked = time.monotonic() - self._beat
+        if blocked > max(10.0, 3 * EVERY_S):
+            return False, f"the event loop has not come round for {blocked:.0f} s"
+        return self._ok, self._text
+
+    def install(self) -> None:
+        """Begin to watch when the app starts."""
+        app: Any = self._runner.app
+
+        @app.task  # type: ignore[untyped-decorator]  # faust ships no types
+        async def watch() -> None:
+            threading.Thread(target=self._watch_loop, daemon=True, name="watchdog").start()
+            while not app.should_stop:
+                await asyncio.sleep(EVERY_S)
+                self._beat = time.monotonic()
+                await self._look()
+
+    def _watch_loop(self) -> None:
+        while True:
+            time.sleep(EVERY_S)
+            if time.monotonic() - self._beat > self._blocked_s:
+                self._runner.crash(75, "the event loop stands still")
+
+    async def _look(self) -> None:
+        runner, now = self._runner, time.monotonic()
+        tps = runner.source_partitions()
+        reason = "waiting for partitions" if not tps else "taking over partitions"
+        ends: dict[TP, int] = {}
+        if runner.is_open and tps:
+            try:
+                ends = dict(await asyncio.wait_for(runner.consumer.highwaters(*tps), 20.0))
+            except Exception as error:  # noqa: BLE001  # any failure means that the broker does not answer
+                reason = f"the broker does not answer ({type(error).__name__})"
+        if not ends:
+            self._ok, self._text = False, reason
+            if now - self._ready_at > self._unassigned_s:
+                runner.crash(72, reason)
+            return
+        self._ready_at = now
+        self._judge(ends, now)
+
+    def _judge(self, ends: dict[TP, int], now: float) -> None:
+        worst = 0.0
+        for tp, end in ends.items():
+            committed = self._runner.consumer.committed(tp)
+            before, since = self._seen.get(tp, (-1, now))
+            if committed != before or committed >= (end or 0):
+                self._seen[tp] = (committed, now)
+            else:
+                worst = max(worst, now - since)
+                if now - since > self._stall_s:
+                    self._runner.crash(71, f"{tp.topic}/{tp.partition} stands at {committed} of {end}")
+        self._ok = worst < self._stall_s / 2
+        self._text = "ok" if self._ok else f"a partition has not got on for {worst:.0f} s"
+        self._measure(ends)
+
+    def _measure(self, ends: dict[TP, int]) -> None:
+        prefix, now_ms = self._runner.deployment.prefix, time.time() * 1000
+        for unit in self._runner.units():
+            end = ends.get(TP(unit.topic, unit.partition)) or 0
+            topic = unit.topic.removeprefix(prefix)
+            metrics.lag_records.labels(topic, unit.partition).set(max(0, end - unit.done_offset))
+            if isinstance(unit.processor, LogProcessor):
+                watermark = unit.processor.context.watermark
+                if watermark > 0:
+                    metrics.watermark_delay_seconds.labels(unit.stage, unit.partition).set(
+                        max(0.0, (now_ms - watermark) / 1000)
+                    )
+                if unit.stage == "sessions":
+                    metrics.open_sessions.labels(unit.partition).set(len(unit.processor.context.state))

@@ -1,0 +1,77 @@
+"""One worker process: topics first, then state, then work; ended by SIGTERM with code 0, or by its watchdog."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import mode.loop
+
+mode.loop.use("uvloop")
+
+from agents import metrics  # noqa: E402  # Faust binds to the event loop that is chosen when it is imported
+from agents.runner import Deployment, Runner  # noqa: E402
+from agents.secret import load_secret  # noqa: E402
+from agents.settings import SettingsError, WorkerSettings  # noqa: E402
+from agents.topics import ensure_topics  # noqa: E402
+from agents.watchdog import Watchdog  # noqa: E402
+from streams.flow import stages  # noqa: E402
+
+log = logging.getLogger(__name__)
+
+
+def make_deployment(settings: WorkerSettings) -> Deployment:
+    """Make sure of the topics, and say what this worker is to run.
+
+    Raises
+    ------
+    SettingsError, TopicError
+        See `load_secret` and `ensure_topics`.
+    """
+    secret, news = load_secret(settings)
+    if news is not None:
+        sys.stderr.write(news + "\n")
+    prefix = settings.topic_prefix
+    partitions = {state.topic.removeprefix(prefix): state.partitions for state in ensure_topics(settings)}
+    flow = stages(settings.streams, secret, partitions)
+    wanted = set(settings.stages)
+    return Deployment(
+        kafka=settings.kafka,
+        app_id=settings.app_id,
+        data_dir=settings.data_dir,
+        partitions=partitions,
+        sources=[flow.intake] if "intake" in wanted else [],
+        logs=[stage for stage in flow.stages if stage.name in wanted],
+        out_of_orderness_ms=settings.streams.out_of_orderness_ms,
+        prefix=prefix,
+    )
+
+
+def run_worker(settings: WorkerSettings) -> None:
+    """Work until SIGTERM or SIGINT; never returns (`SystemExit` with code 0).
+
+    Raises
+    ------
+    SettingsError
+        The metrics port is taken, or the data folder or the secret can't be used.
+    TopicError
+        The topics are not what the stages need.
+    """
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(f"data_dir: {settings.data_dir}: {error.strerror}: name another folder") from None
+    runner = Runner(make_deployment(settings))
+    watchdog = Watchdog(runner)
+    watchdog.install()
+    try:
+        server = metrics.serve(settings.metrics_host, settings.metrics_port, watchdog.health)
+    except OSError as error:
+        raise SettingsError(
+            f"metrics_port: {settings.metrics_host}:{settings.metrics_port}: {error.strerror}: choose another one"
+        ) from None
+    log.info("metrics on http://%s:%d/metrics", settings.metrics_host, server.port)
+    try:
+        runner.app.Worker(loglevel=settings.log_level).execute_from_commandline()
+    finally:
+        server.close()

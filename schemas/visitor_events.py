@@ -1,0 +1,106 @@
+"""Visitor events: everything that is known of a visitor, in one log by visitor (internal topic)."""
+
+from __future__ import annotations
+
+import msgspec
+
+from schemas.fields import JsonObject
+from schemas.marks import Mark
+
+Origin = tuple[str, int, int]
+"""Where a record came from: upstream partition (``page-views/3``), offset there, running number."""
+
+
+class VisitorPageView(msgspec.Struct, tag_field="type", tag="page_view", frozen=True, omit_defaults=True):
+    """A page view after intake: normalised, classified, pseudonymised.
+
+    Times are event time in ms, but for `received_at`, when it was appended to the input topic.
+    """
+
+    origin: Origin
+    event_id: str
+    visitor_id: str
+    occurred_at: int
+    url: str
+    page: str
+    template: str
+    source: str
+    device: str
+    site: str
+    browser: str = ""
+    os: str = ""
+    is_bot: bool = False
+    referrer: str | None = None
+    title: str | None = None
+    campaign: str | None = None
+    customer_id: str | None = None
+    user_agent: str | None = None
+    ip: str | None = None
+    sent_at: int | None = None
+    received_at: int | None = None
+    properties: JsonObject = None
+
+
+class VisitorInteraction(msgspec.Struct, tag_field="type", tag="interaction", frozen=True, omit_defaults=True):
+    """Something that a visitor did on a page. `seconds` is the time on page of an ``engagement``."""
+
+    origin: Origin
+    event_id: str
+    visitor_id: str
+    occurred_at: int
+    name: str
+    site: str
+    page: str = ""
+    template: str = ""
+    source: str = ""
+    device: str = ""
+    is_bot: bool = False
+    customer_id: str | None = None
+    seconds: float = 0.0
+
+
+class VisitorOrder(msgspec.Struct, tag_field="type", tag="order", frozen=True, omit_defaults=True):
+    """One revision of an order that names a visitor. `total` is an exact decimal string."""
+
+    origin: Origin
+    event_id: str
+    visitor_id: str
+    occurred_at: int
+    order_id: str
+    status: str
+    channel: str
+    currency: str
+    total: str
+    site: str
+    revision: int = 1
+    customer_id: str | None = None
+
+
+class VisitorIdentity(msgspec.Struct, tag_field="type", tag="identity", frozen=True, omit_defaults=True):
+    """A visitor registered, logged in or out, or was unlinked from a customer."""
+
+    origin: Origin
+    event_id: str
+    visitor_id: str
+    occurred_at: int
+    kind: str
+    site: str
+    customer_id: str | None = None
+
+
+class ModelWeights(msgspec.Struct, tag_field="type", tag="model_weights", frozen=True):
+    """Weights to score with from here on, sent into every partition by the models stage.
+
+    `weights` maps a feature's name to its weight; the score is the logistic function of
+    `intercept` plus the sum over the features of weight times value.
+    """
+
+    origin: Origin
+    site: str
+    model: str
+    version: int
+    intercept: float
+    weights: dict[str, float]
+
+
+VisitorEvent = VisitorPageView | VisitorInteraction | VisitorOrder | VisitorIdentity | ModelWeights | Mark

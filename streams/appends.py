@@ -1,0 +1,126 @@
+"""Appends: a click that follows all before it, as nearly all do, changes only the end of what is known."""
+
+from __future__ import annotations
+
+from streams.enrichment import Standing, extend_tip
+from streams.page_minutes import add_view
+from streams.settings import Settings
+from streams.stages import Context, Output
+from streams.stalls import CellName, minute_of
+from streams.visitors import Action, Click, Tail, Tip, View, Visit, Visitor
+from streams.visits import CLICKS_PER_VIEW, session_id
+
+
+class Appends:
+    """Adds clicks at the end of a visitor's sessions, with the same result as cutting all of them anew.
+
+    Parameters
+    ----------
+    settings
+        What decides results.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._gap_ms = settings.gap_ms
+        self._max_length_ms = settings.max_length_ms
+        self._retention_ms = settings.retention_ms
+        self._stall_after_ms = settings.stall_after_ms
+        self._pause_ms = max(settings.gap_ms, settings.stall_after_ms)
+        self._max_views = settings.max_views
+        self._max_clicks = CLICKS_PER_VIEW * settings.max_views
+        self._ending = frozenset((*settings.continuing_names, *settings.handed_off_names))
+
+    def extends(self, visitor: Visitor, click: View | Action) -> bool | None:
+        """Whether a click extends the last session, or begins another; None: the end alone does not tell.
+
+        None, too, where more would change than the end: the click is not the last one, an order or identity
+        comes after the last click, a session that was written opens again, or gets too long to be kept whole.
+        """
+        if not visitor.visits:
+            return None if visitor.facts else False
+        visit = visitor.visits[-1]
+        last = visitor.clicks[-1]
+        at, ended_at = click.occurred_at, visit.ended_at
+        if at < ended_at or (at == ended_at and click.id <= last.id):
+            return None
+        if visitor.facts:
+            fact_at = visitor.facts[-1].occurred_at
+            if fact_at > ended_at or fact_at >= at:
+                return None
+        tip = visitor.tip
+        if at - ended_at > self._gap_ms or at - visit.started_at > self._max_length_ms:
+            # Behind a written session, a click that is close could end a stall, or show that it was only cut.
+            return None if tip is None and at - ended_at <= self._pause_ms else False
+        if tip is None:
+            return None
+        if last.__class__ is Tail:
+            return True
+        if visit.clicks >= self._max_clicks:
+            return None
+        if click.__class__ is View and (tip.views == 0 or tip.views >= self._max_views):
+            return None
+        return True
+
+    def append(
+        self,
+        context: Context,
+        site: str,
+        visitor_id: str,
+        visitor: Visitor,
+        click: View | Action,
+        extends: bool,
+    ) -> tuple[list[Output], Standing | None]:
+        """Add a click; tell what that writes to the site, and where a page view stands."""
+        at = click.occurred_at
+        outputs: list[Output] = []
+        tip = visitor.tip
+        if tip is not None and tip.is_stalling and (isinstance(click, View) or click.name in self._ending):
+            tip.is_stalling = False
+            if at - tip.viewed_at <= self._stall_after_ms:
+                last_view = next(known for known in reversed(visitor.clicks) if known.__class__ is View)
+                outputs = self._count(context, site, tip, last_view, 0, -1)
+        if extends and tip is not None:
+            visit = visitor.visits[-1]
+            visit.ended_at = at
+            is_returning = False
+        else:
+            before = visitor.visits[-1] if visitor.visits else None
+            is_returning = before is not None and before.ended_at >= at - self._retention_ms
+            visit = Visit(session_id(site, visitor_id, click), at, at, 0)
+            visitor.visits.append(visit)
+            tip = visitor.tip = Tip()
+        is_kept = _keep(visitor, visit, click)
+        if isinstance(click, Action):
+            if click.customer_id is not None:
+                tip.customer_id = click.customer_id
+            if tip.journey is not None:
+                tip.journey.action(at, click.name)
+            return outputs, None
+        standing = extend_tip(tip, visit.session_id, visit.started_at, is_returning, click)
+        if is_kept and not click.is_bot:
+            tip.is_stalling = not tip.is_settled
+            outputs += self._count(context, site, tip, click, 1, int(tip.is_stalling))
+        return outputs, standing
+
+    def _count(
+        self, context: Context, site: str, tip: Tip, view: Click, views: int, stalls: int
+    ) -> list[Output]:
+        """Count the tip's latest view, or a change of it."""
+        assert isinstance(view, View)
+        cell = CellName(
+            minute_of(view.occurred_at), view.page, view.template, tip.source, tip.device, tip.views == 1
+        )
+        return add_view(context, site, cell, views, stalls, self._stall_after_ms)
+
+
+def _keep(visitor: Visitor, visit: Visit, click: View | Action) -> bool:
+    """Keep a click of the last visit, or, if it is capped, its time only."""
+    last = visitor.clicks[-1] if visit.clicks else None
+    if isinstance(last, Tail):
+        last.ended_at = click.occurred_at
+        last.views += click.__class__ is View
+        last.interactions += click.__class__ is Action
+        return False
+    visitor.clicks.append(click)
+    visit.clicks += 1
+    return True

@@ -1,0 +1,220 @@
+"""The models stage: learns from closed sessions how probable a purchase and an exit are, publishes weights.
+
+Each session is predicted before it is learned, so what the reports say was measured on sessions that the
+model had not seen. It had seen all others that closed before, which is a little more than the weights knew
+that scored the views while the session ran.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from hashlib import blake2b
+from typing import Any, Final, NamedTuple
+
+from schemas.model_reports import ModelReport
+from schemas.model_snapshots import ModelName, ModelSnapshot
+from schemas.site_events import SessionExample, SiteEvent
+from schemas.timestamps import format_ms
+from schemas.visitor_events import ModelWeights
+from streams.features import journeys
+from streams.propensities import Learner, Lesson, Propensity
+from streams.settings import Settings
+from streams.stages import EVERY_PARTITION, Context, Output
+
+FIRST_EXAMPLES: Final = 200
+"""A new model is published after so many sessions, before its first snapshot is due."""
+BASELINE: Final = "rate so far of the template, with and without a cart"
+
+
+class ChosenView(NamedTuple):
+    """A view to learn from.
+
+    Attributes
+    ----------
+    position
+        Place in its session, from 1.
+    occurred_at
+        Its time (ms).
+    features, rule
+        What was known at it, and the little of that which the baseline may know.
+    weight
+        How many views it stands for.
+    """
+
+    position: int
+    occurred_at: int
+    features: dict[str, float]
+    rule: str
+    weight: float
+
+
+class Models:
+    """Learns ``p_purchase`` and ``p_exit`` for each site, and publishes both now and then.
+
+    ``p_purchase`` is the probability that an order follows the view in the same session, learned from views
+    before the first order. ``p_exit`` is the probability that no page view follows in the same session.
+
+    Snapshots fall due at multiples of `snapshot_every_ms` of event time, if anything was learned since the
+    last, and besides once after the first `FIRST_EXAMPLES` sessions.
+
+    Parameters
+    ----------
+    settings
+        `learn_views` and `snapshot_every_ms` count here.
+
+    Attributes
+    ----------
+    state_types
+        ``m``, site and model: a `Propensity`; two for each site.
+    """
+
+    name = "models"
+    log = "site-events"
+    outputs: tuple[str, ...] = ("model-snapshots", "model-reports", "visitor-events")
+    record_type = SiteEvent
+
+    def __init__(self, settings: Settings) -> None:
+        self.state_types: Mapping[str, type] = {"m": Propensity}
+        self._learn_views = settings.learn_views
+        self._every_ms = settings.snapshot_every_ms
+        self._learner = Learner()
+
+    def step(self, context: Context, record: Any) -> Iterable[Output]:
+        """Learn from a closed session; other records, bots and capped sessions are passed over."""
+        if not isinstance(record, SessionExample) or record.is_bot or record.capped:
+            return ()
+        chosen = list(choose_views(record, self._learn_views))
+        outputs = self._learn(context, record, "p_purchase", purchase_lessons(record, chosen))
+        outputs += self._learn(context, record, "p_exit", exit_lessons(record, chosen))
+        return outputs
+
+    def due(self, context: Context, key: str, deadline_ms: int) -> Iterable[Output]:
+        """Publish what was learned since the last snapshot."""
+        propensity: Propensity = context.state.get(key)
+        outputs = publish(context, propensity, deadline_ms)
+        propensity.due_ms = None
+        context.state.put(key, propensity)
+        return outputs
+
+    def advanced(self, context: Context, before_ms: int) -> Iterable[Output]:
+        """Do nothing: what hangs on time here is a deadline."""
+        return ()
+
+    def _learn(
+        self, context: Context, example: SessionExample, model: ModelName, lessons: list[Lesson]
+    ) -> list[Output]:
+        if not lessons:
+            return []
+        key = f"m{example.site}|{model}"
+        propensity: Propensity | None = context.state.get(key)
+        if propensity is None:
+            propensity = Propensity(example.site, model)
+        self._learner.learn(propensity, lessons)
+        context.count("learned_views", model, len(lessons))
+        if propensity.due_ms is None:
+            # Sessions that were handed over late must not bring snapshots closer together.
+            latest_ms = max(example.due_ms, propensity.published_ms)
+            propensity.due_ms = (latest_ms // self._every_ms + 1) * self._every_ms
+        context.state.put(key, propensity, propensity.due_ms)
+        if propensity.version == 0 and propensity.examples >= FIRST_EXAMPLES:
+            return publish(context, propensity, example.due_ms)
+        return []
+
+
+def publish(context: Context, propensity: Propensity, at_ms: int) -> list[Output]:
+    """Write down a propensity as of `at_ms`: a snapshot, a report, and weights for all who score."""
+    propensity.version = version = propensity.version + 1
+    propensity.published_ms = at_ms
+    site, model = propensity.site, propensity.model
+    # Copied, since learning goes on in the same dict while the outputs wait to be written.
+    weights = dict(propensity.weights)
+    name, key, as_of = f"{site}:{model}", f"{site}|{model}", format_ms(at_ms)
+    snapshot = ModelSnapshot(
+        id=name,
+        revision=version,
+        site=site,
+        model=model,
+        version=version,
+        features=weights,
+        intercept=0.0,
+        trained_on=propensity.measures.updates,
+        as_of=as_of,
+    )
+    measures, baseline = propensity.measures, propensity.baseline
+    for gauge, value in (
+        ("auprc", measures.auprc()),
+        ("baseline_auprc", baseline.auprc()),
+        ("log_loss", measures.log_loss()),
+        ("baseline_log_loss", baseline.log_loss()),
+        ("calibration_error", measures.calibration_error()),
+        ("examples", measures.updates),
+    ):
+        if value is not None:
+            context.gauges[f"model_{gauge}", model] = value
+    report = ModelReport(
+        id=f"{name}:{version}",
+        site=site,
+        model=model,
+        version=version,
+        as_of=as_of,
+        examples=measures.updates,
+        positives=measures.happenings,
+        auprc=measures.auprc(),
+        auroc=measures.auroc(),
+        log_loss=measures.log_loss(),
+        calibration_error=measures.calibration_error(),
+        baseline=BASELINE,
+        baseline_auprc=baseline.auprc(),
+        baseline_log_loss=baseline.log_loss(),
+        baseline_calibration_error=baseline.calibration_error(),
+    )
+    exported = ModelWeights(context.origin(), site, model, version, 0.0, weights)
+    return [
+        Output("model-snapshots", key, snapshot, name, at_ms, version),
+        Output("model-reports", key, report, report.id, at_ms),
+        Output("visitor-events", site, exported, name, at_ms, version, EVERY_PARTITION),
+    ]
+
+
+def choose_views(example: SessionExample, learn_views: int) -> Iterator[ChosenView]:
+    """Choose views of a session to learn from: a view at position d with probability min(1, k / 2d).
+
+    Of a session of four views that is `learn_views` (k), and of longer ones little more. The choice looks at
+    the position alone: to take k of a session's n views would choose by its length, which the visitor's first
+    view does not know, and which is what ``p_exit`` is asked. It follows from a hash of the session's id, so
+    it is the same whenever the log is read. Each view stands in the measures for as many as its chance was
+    against it (Horvitz and Thompson, 1952, *A Generalization of Sampling Without Replacement From a Finite
+    Universe*).
+
+    Parameters
+    ----------
+    example
+        The session.
+    learn_views
+        How many views to choose of a session of four, about; 0 chooses none.
+    """
+    for position, (view, journey) in enumerate(zip(example.views, journeys(example), strict=True), 1):
+        chance = learn_views / (2 * position)
+        if chance >= 1.0 or _uniform(f"{example.session_id}/{position}") < chance:
+            rule = f"{journey.template}+cart" if journey.in_cart else journey.template
+            yield ChosenView(position, view.occurred_at, journey.features(), rule, max(1.0, 1.0 / chance))
+
+
+def purchase_lessons(example: SessionExample, chosen: Iterable[ChosenView]) -> list[Lesson]:
+    """Lessons on whether an order followed. Views at or after (≥) the first order have no part in it."""
+    purchased_at = example.purchased_at
+    return [
+        Lesson(view.features, view.rule, purchased_at is not None, view.weight)
+        for view in chosen
+        if purchased_at is None or view.occurred_at < purchased_at
+    ]
+
+
+def exit_lessons(example: SessionExample, chosen: Iterable[ChosenView]) -> list[Lesson]:
+    """Lessons on whether a view was the last of its session."""
+    last = len(example.views)
+    return [Lesson(view.features, view.rule, view.position == last, view.weight) for view in chosen]
+
+
+def _uniform(name: str) -> float:
+    return int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "big") / 2**64

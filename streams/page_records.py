@@ -1,0 +1,144 @@
+"""What the pages stage keeps: one record a page, a template and a site; minutes and sessions that wait."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+
+from schemas.site_events import Cell, SessionExample
+from streams.credits import PageCredit, PurchaseModel
+from streams.evidence import PageState, SiteState, TemplateState
+from streams.rankings import PageTotals
+from streams.regressions import FlatRegression
+
+OTHER_PAGES = "(other pages)"
+"""Stands for all pages beyond `MAX_PAGES` of a site."""
+MAX_PAGES = 20_000
+
+
+class WaitingMinute(msgspec.Struct, array_like=True):
+    """Cells of one page and minute, from all partitions of the visitors' log, until its time has come."""
+
+    site: str
+    page: str
+    template: str
+    minute_ms: int
+    cells: list[Cell]
+
+    def add(self, cells: tuple[Cell, ...]) -> None:
+        """Put cells in; those with the same context become one, and their order is canonical."""
+        sums = {(c.source, c.device, c.first_view): (c.views, c.stalls) for c in self.cells}
+        for cell in cells:
+            context = (cell.source, cell.device, cell.first_view)
+            views, stalls = sums.get(context, (0, 0))
+            sums[context] = (views + cell.views, stalls + cell.stalls)
+        self.cells = [Cell(*context, *counts) for context, counts in sorted(sums.items())]
+
+
+class WaitingSession(msgspec.Struct, array_like=True):
+    """A closed session until its time has come."""
+
+    example: SessionExample
+
+
+class OpenAlert(msgspec.Struct, array_like=True):
+    """The one open alert of a page: what was said last, and the counts since suspicion began."""
+
+    alert_id: str
+    revision: int
+    opened_ms: int
+    updated_ms: int
+    evidence: float
+
+
+class Suspicion(msgspec.Struct, array_like=True):
+    """Counts of a page since evidence against it began to gather: views, stalls, expected stalls, variance."""
+
+    views: int = 0
+    stalls: int = 0
+    expected: float = 0.0
+    variance: float = 0.0
+
+
+class PageRecord(msgspec.Struct, array_like=True):
+    """What is kept of a page.
+
+    `views` and `stalls` come from minutes; `exits`, `reasons` and `totals` from closed sessions, `totals` on the
+    exits that were dead ends; `credit` from closed sessions too.
+    """
+
+    template: str
+    views: int = 0
+    stalls: int = 0
+    exits: int = 0
+    reasons: dict[str, int] = {}
+    state: PageState = msgspec.field(default_factory=PageState)
+    totals: PageTotals = msgspec.field(default_factory=PageTotals)
+    credit: PageCredit = msgspec.field(default_factory=PageCredit)
+    suspicion: Suspicion = msgspec.field(default_factory=Suspicion)
+    alert: OpenAlert | None = None
+    revision: int = 0
+
+
+class TemplateRecord(msgspec.Struct, array_like=True):
+    """What is kept of a template: the detector's state, its pages, and what became of those who went on."""
+
+    state: TemplateState = msgspec.field(default_factory=TemplateState)
+    pages: list[str] = []
+    went_on: int = 0
+    purchased: int = 0
+
+
+class Money(msgspec.Struct, array_like=True):
+    """Orders and revenue of a site in its first currency; amounts are exact decimal strings."""
+
+    currency: str | None = None
+    orders: int = 0
+    revenue: str = "0"
+
+    def add(self, currency: str | None, revenue: str, orders: int, sign: int = 1) -> None:
+        """Count orders in; those in another currency are left out."""
+        if not orders or currency is None:
+            return
+        if self.currency is None:
+            self.currency = currency
+        if currency == self.currency:
+            self.orders += sign * orders
+            self.revenue = str(Decimal(self.revenue) + sign * Decimal(revenue))
+
+    @property
+    def average_minor(self) -> float:
+        """Average order value in hundredths of the currency's unit, 0 before the first order."""
+        return float(Decimal(self.revenue)) * 100.0 / self.orders if self.orders > 0 else 0.0
+
+
+class SiteRecord(msgspec.Struct, array_like=True):
+    """What is kept of a site: the detector's state, money, templates, and pages to score at the next hour."""
+
+    state: SiteState = msgspec.field(default_factory=SiteState)
+    money: Money = msgspec.field(default_factory=Money)
+    templates: list[str] = []
+    pages: int = 0
+    changed: dict[str, None] = {}
+    open_alerts: int = 0
+
+
+class Regressions(msgspec.Struct, array_like=True):
+    """A site's regressions: stalls and dead-end exits by context, purchases by what was known before a view."""
+
+    stalls: FlatRegression = msgspec.field(default_factory=FlatRegression)
+    exits: FlatRegression = msgspec.field(default_factory=FlatRegression)
+    purchases: PurchaseModel = msgspec.field(default_factory=PurchaseModel)
+
+
+STATE_TYPES: dict[str, type] = {
+    "b": WaitingMinute,
+    "e": WaitingSession,
+    "p": PageRecord,
+    "t": TemplateRecord,
+    "s": SiteRecord,
+    "r": Regressions,
+    "q": OpenAlert,
+}
+"""First character of a state key to its type. ``q`` only holds the deadline of an alert on a page gone quiet."""

@@ -1,0 +1,144 @@
+"""Processors carry a stage over its records, one partition each; both runners use them, neither adds to them.
+
+They hold what every stage needs alike: dropping what was delivered before (origins), time (marks, watermark,
+deadlines), refusing what can't be read, and the fence that moves together with the state.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from schemas.marks import UNKNOWN_MS, Mark, Progress
+from streams.rejections import rejection
+from streams.stages import Context, LogStage, Output, SourceStage
+from streams.states import Backing, KeyedState
+from streams.watermarks import Watermark
+
+STATE_FORMAT = 1
+"""Version of the rows and the fence; a runner refuses a fence with another one."""
+
+
+class Fence(msgspec.Struct):
+    """How far a log has been applied; written with the state that it belongs to, never alone.
+
+    Attributes
+    ----------
+    offset
+        Last applied offset of the log, -1 before the first.
+    origins
+        Upstream partition to the (offset, number) of its newest record that was applied.
+    """
+
+    format: int = STATE_FORMAT
+    offset: int = -1
+    watermark: Watermark = msgspec.field(default_factory=Watermark)
+    origins: dict[str, tuple[int, int]] = {}
+
+
+class SourceProcessor:
+    """Carries a stage without state over one partition of a foreign topic, and knows how far its time has come.
+
+    Parameters
+    ----------
+    stage
+        What to do with a record.
+    topic, partition
+        What is read.
+    out_of_orderness_ms
+        How much later than its successors an event may come without being late.
+    """
+
+    def __init__(self, stage: SourceStage, topic: str, partition: int, out_of_orderness_ms: int) -> None:
+        self.stage = stage
+        self.topic = topic
+        self.partition = partition
+        self.upstream = f"{topic}/{partition}"
+        self.context = Context(KeyedState({}), self.upstream)
+        self._out_of_orderness_ms = out_of_orderness_ms
+        self._greatest_ms = UNKNOWN_MS
+        self.next_offset = 0
+
+    def apply(self, offset: int, append_ms: int, value: bytes | None) -> list[Output]:
+        """Return the outputs of one record. `append_ms` (ms) bounds the event time that it may prove."""
+        context = self.context
+        context.offset, context.append_ms, context.number = offset, append_ms, 0
+        result = self.stage.read(context, self.topic, self.partition, value)
+        self.next_offset = offset + 1
+        if result.time_ms is not None:
+            self._greatest_ms = max(self._greatest_ms, min(result.time_ms, append_ms))
+        if result.runs_on_to_ms is not None:
+            self._greatest_ms = max(self._greatest_ms, result.runs_on_to_ms)
+        return result.outputs
+
+    def progress(self, silence_ms: int = -1) -> Progress:
+        """Tell how far this partition has come, after all that was applied."""
+        greatest = self._greatest_ms
+        time_ms = UNKNOWN_MS if greatest == UNKNOWN_MS else greatest - self._out_of_orderness_ms
+        return Progress(self.upstream, self.next_offset, time_ms, silence_ms)
+
+
+class LogProcessor:
+    """Carries a stage with state over one partition of its log.
+
+    Parameters
+    ----------
+    stage
+        What to do with a record and with a deadline.
+    partition
+        Of the log.
+    backing, capacity
+        See `KeyedState`.
+    fence
+        Where to go on; None: from the beginning.
+    """
+
+    def __init__(
+        self,
+        stage: LogStage,
+        partition: int,
+        backing: Backing | None = None,
+        capacity: int | None = None,
+        fence: Fence | None = None,
+    ) -> None:
+        self.stage = stage
+        self.partition = partition
+        self.fence = fence or Fence()
+        self.context = Context(
+            KeyedState(stage.state_types, backing, capacity),
+            f"{stage.log}/{partition}",
+            watermark=self.fence.watermark.time_ms,
+        )
+        self._decode = msgspec.json.Decoder(stage.record_type | Mark).decode
+
+    def apply(self, offset: int, append_ms: int, value: bytes | None) -> list[Output]:
+        """Return the outputs of the record at `offset`, which must follow the last one that was applied."""
+        fence, context = self.fence, self.context
+        context.offset, context.append_ms, context.number = offset, append_ms, 0
+        fence.offset = offset
+        try:
+            record = self._decode(value or b"")
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            context.count("rejected", "schema_violation")
+            return [rejection(context, "schema_violation", str(error), self.stage.log, self.partition, value)]
+        if isinstance(record, Mark):
+            return self._advance(record, append_ms)
+        upstream, at, number = record.origin
+        newest = fence.origins.get(upstream)
+        if newest is not None and (at, number) <= newest:
+            context.count("redelivered")
+            return []
+        fence.origins[upstream] = (at, number)
+        fence.watermark.saw(upstream, at)
+        return list(self.stage.step(context, record))
+
+    def _advance(self, mark: Mark, append_ms: int) -> list[Output]:
+        context, watermark = self.context, self.fence.watermark
+        before = watermark.time_ms
+        if not watermark.update(mark, append_ms):
+            return []
+        context.watermark = watermark.time_ms
+        outputs: list[Output] = []
+        for key, deadline in context.state.pop_due(watermark.time_ms):
+            outputs.extend(self.stage.due(context, key, deadline))
+        outputs.extend(self.stage.advanced(context, before))
+        return outputs

@@ -1,0 +1,42 @@
+"""Records that can't be used: each becomes a `rejected-events` record with its reason, position and payload."""
+
+from __future__ import annotations
+
+import base64
+
+from schemas.rejected_events import Reason, RejectedEvent
+from schemas.timestamps import format_ms
+from streams.stages import Context, Output
+
+MAX_PAYLOAD_BYTES = 16 * 1024
+"""Longer payloads are cut: enough to see what was wrong, too little to fill a disk."""
+
+
+def rejection(
+    context: Context, reason: Reason, detail: str, topic: str, partition: int, value: bytes | None
+) -> Output:
+    """Record that tells why and where something was refused.
+
+    Parameters
+    ----------
+    context
+        Of the step that refuses; gives offset and append time.
+    reason
+        One of the typed reasons of `RejectedEvent`.
+    detail
+        What was wrong, without personal data.
+    topic, partition, value
+        Where it stood, and its bytes.
+    """
+    position = f"{topic}/{partition}/{context.offset}"
+    event = RejectedEvent(
+        id=position,
+        reason=reason,
+        detail=detail[:500],
+        topic=topic,
+        partition=partition,
+        offset=context.offset,
+        payload=base64.b64encode((value or b"")[:MAX_PAYLOAD_BYTES]).decode(),
+        rejected_at=format_ms(context.append_ms),
+    )
+    return Output("rejected-events", position, event, position, context.append_ms)

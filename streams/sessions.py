@@ -1,0 +1,266 @@
+"""The sessions stage: what visitors did, cut into sessions; each page view enriched, labelled and counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+
+from schemas.fields import FieldError
+from schemas.marks import Mark, Progress
+from schemas.money import parse_amount
+from schemas.rejected_events import Reason
+from schemas.timestamps import MAX_MS, MIN_MS
+from schemas.visitor_events import (
+    ModelWeights,
+    VisitorEvent,
+    VisitorIdentity,
+    VisitorInteraction,
+    VisitorOrder,
+    VisitorPageView,
+)
+from streams.appends import Appends
+from streams.enrichment import enriched, keep_weights, standing_of, tip_of
+from streams.page_minutes import OpenMinute, add_differences, send_minute
+from streams.rejections import rejection
+from streams.revisions import Writing, close, write_revisions
+from streams.settings import MINUTE_MS, Settings
+from streams.stages import EVERY_PARTITION, Context, Output
+from streams.stalls import count_cells, differences
+from streams.visitors import (
+    Action,
+    Click,
+    Fact,
+    View,
+    Visitor,
+    canonical,
+    find_copy,
+    kept_action,
+    kept_identity,
+    kept_order,
+    kept_view,
+    named_by,
+    visitor_key,
+)
+from streams.visits import (
+    CLICKS_PER_VIEW,
+    Assembly,
+    assemble,
+    forget_retracted,
+    free,
+    insert,
+    remove,
+    resegment,
+)
+
+_TOPICS = {
+    VisitorPageView: "page-views",
+    VisitorInteraction: "interactions",
+    VisitorOrder: "orders",
+    VisitorIdentity: "identities",
+}
+_Happening = VisitorPageView | VisitorInteraction | VisitorOrder | VisitorIdentity
+
+
+class Sessions:
+    """Cuts what visitors did into sessions, a function of the set of events whatever their order.
+
+    A click that follows all before it, as nearly all do, changes only the end of what is known. Anything else
+    (late or out of order, orders, identities, copies that contradict) cuts the visitor's events anew, and
+    sends the differences.
+
+    Parameters
+    ----------
+    settings
+        What decides results.
+    partitions
+        Of the log: how many feed each partition of ``site-events``.
+
+    Attributes
+    ----------
+    state_types
+        ``v``, site and visitor: a `Visitor`, deleted a retention after its last session closed. ``m``, site,
+        minute and page: an `OpenMinute`. ``w``, site and model: the latest `ModelWeights`.
+    """
+
+    name = "sessions"
+    log = "visitor-events"
+    outputs = ("sessions", "enriched-page-views", "site-events", "rejected-events")
+    state_types = {"v": Visitor, "m": OpenMinute, "w": ModelWeights}  # noqa: RUF012  # never changed
+    record_type = VisitorEvent
+
+    def __init__(self, settings: Settings, partitions: int) -> None:
+        self._settings = settings
+        self._partitions = partitions
+        self._appends = Appends(settings)
+        self._hold_ms = max(settings.gap_ms, settings.order_wait_ms)
+        self._free_ms = self._hold_ms + settings.retention_ms
+        self._max_facts = CLICKS_PER_VIEW * settings.max_views
+
+    def step(self, context: Context, record: Any) -> Iterable[Output]:
+        """Fold one event into its visitor."""
+        if isinstance(record, ModelWeights):
+            keep_weights(context, record)
+            return ()
+        at = record.occurred_at
+        if at < context.watermark:
+            if at < context.watermark - self._settings.retention_ms:
+                return [_refused(context, record, "too_late", "it is older than the retention allows")]
+            context.count("late", _TOPICS[record.__class__])
+        if not MIN_MS <= at <= MAX_MS:
+            return [
+                _refused(context, record, "schema_violation", "`occurred_at` is outside the years 1 to 9999")
+            ]
+        key = visitor_key(record.site, record.visitor_id)
+        visitor = context.state.get(key) or Visitor()
+        if isinstance(record, VisitorPageView):
+            return self._click(context, key, visitor, record, kept_view(record))
+        if isinstance(record, VisitorInteraction):
+            return self._click(context, key, visitor, record, kept_action(record))
+        if isinstance(record, VisitorIdentity):
+            return self._fact(context, key, visitor, record, kept_identity(record))
+        try:
+            parse_amount(record.total, "total")
+        except FieldError as error:
+            return [_refused(context, record, "schema_violation", str(error))]
+        return self._fact(context, key, visitor, record, kept_order(record))
+
+    def due(self, context: Context, key: str, deadline_ms: int) -> Iterable[Output]:
+        """Send a minute; or close a visitor's sessions, and free what no event can touch any more."""
+        if key[0] == "m":
+            return send_minute(context, key, deadline_ms)
+        visitor: Visitor = context.state.get(key)
+        outputs: list[Output] = []
+        ended_before = deadline_ms - self._hold_ms
+        if any(not visit.is_closed and visit.ended_at <= ended_before for visit in visitor.visits):
+            writing = Writing(context, self._settings, *named_by(key))
+            sessions = assemble(visitor, self._settings).sessions
+            for visit, session in zip(visitor.visits, sessions, strict=True):
+                if not visit.is_closed and visit.ended_at <= ended_before:
+                    outputs.extend(close(writing, visit, session))
+            if visitor.visits[-1].is_closed:
+                visitor.tip = None
+        free(visitor, deadline_ms - self._free_ms, self._settings)
+        forget_retracted(visitor)
+        if visitor.visits or visitor.facts:
+            visitor.deadline_ms = self._deadline(visitor)
+            context.state.put(key, visitor, visitor.deadline_ms)
+        else:
+            context.state.delete(key)
+        return outputs
+
+    def advanced(self, context: Context, before_ms: int) -> Iterable[Output]:
+        """Tell all sites once a minute how far this partition has come, after all that became due."""
+        if before_ms // MINUTE_MS == context.watermark // MINUTE_MS:
+            return ()
+        progress = Progress(context.upstream, context.offset + 1, context.watermark)
+        name = f"{context.upstream}/{context.offset}"
+        mark = Mark(self._partitions, (progress,))
+        return (Output("site-events", "", mark, name, context.watermark, partition=EVERY_PARTITION),)
+
+    def _click(
+        self,
+        context: Context,
+        key: str,
+        visitor: Visitor,
+        record: VisitorPageView | VisitorInteraction,
+        click: View | Action,
+    ) -> list[Output]:
+        copy = find_copy(visitor.clicks, click.id)
+        if copy is not None:
+            return self._copy(context, key, visitor, record, click, copy)
+        extends = self._appends.extends(visitor, click)
+        if extends is None:
+            return self._revise(context, key, visitor, record, click)
+        outputs, standing = self._appends.append(
+            context, record.site, record.visitor_id, visitor, click, extends
+        )
+        deadline_ms = visitor.deadline_ms
+        if deadline_ms is None or deadline_ms > click.occurred_at + self._hold_ms:
+            visitor.deadline_ms = deadline_ms = click.occurred_at + self._hold_ms
+        context.state.put(key, visitor, deadline_ms)
+        if standing is not None and isinstance(record, VisitorPageView):
+            outputs.append(enriched(context, record, standing))
+        return outputs
+
+    def _fact(
+        self, context: Context, key: str, visitor: Visitor, record: VisitorOrder | VisitorIdentity, fact: Fact
+    ) -> list[Output]:
+        copy = find_copy(visitor.facts, fact.id)
+        if copy is not None:
+            return self._copy(context, key, visitor, record, fact, copy)
+        if len(visitor.facts) >= self._max_facts:
+            context.count("capped", _TOPICS[record.__class__])
+            return []
+        return self._revise(context, key, visitor, record, fact)
+
+    def _copy(
+        self,
+        context: Context,
+        key: str,
+        visitor: Visitor,
+        record: _Happening,
+        event: Click | Fact,
+        copy: Click | Fact,
+    ) -> list[Output]:
+        """Drop a copy, or let it take the place of the one that is kept if it is less."""
+        context.count("duplicates", _TOPICS[record.__class__])
+        if event == copy or canonical(event) >= canonical(copy):
+            return []
+        return self._revise(context, key, visitor, record, event, copy)
+
+    def _revise(
+        self,
+        context: Context,
+        key: str,
+        visitor: Visitor,
+        record: _Happening,
+        event: Click | Fact,
+        copy: Click | Fact | None = None,
+    ) -> list[Output]:
+        """Cut the visitor's events anew, with this one, and send what that changes."""
+        settings = self._settings
+        before = assemble(visitor, settings)
+        cells = count_cells(before, visitor.facts, settings)
+        if copy is not None:
+            remove(visitor, copy)
+        insert(visitor, event)
+        gone = resegment(visitor, record.site, record.visitor_id, settings)
+        after = assemble(visitor, settings)
+        changed = differences(cells, count_cells(after, visitor.facts, settings))
+        outputs = add_differences(context, record.site, changed, settings.stall_after_ms)
+        writing = Writing(context, settings, record.site, record.visitor_id)
+        old = {session.session_id: session for session in before.sessions}
+        outputs += write_revisions(writing, visitor, gone, old, after)
+        if isinstance(record, VisitorPageView) and isinstance(event, View) and copy is None:
+            outputs.append(enriched(context, record, standing_of(after, event)))
+        is_open = bool(visitor.visits) and not visitor.visits[-1].is_closed
+        visitor.tip = tip_of(visitor, after, settings) if is_open else None
+        forget_retracted(visitor)
+        deadline_ms = self._deadline(visitor, after)
+        if visitor.deadline_ms is None or deadline_ms < visitor.deadline_ms:
+            visitor.deadline_ms = deadline_ms
+        context.state.put(key, visitor, visitor.deadline_ms)
+        return outputs
+
+    def _deadline(self, visitor: Visitor, assembly: Assembly | None = None) -> int:
+        """When the next session closes, or the next thing can be forgotten."""
+        deadlines = [visit.ended_at + self._hold_ms for visit in visitor.visits if not visit.is_closed]
+        if visitor.visits:
+            deadlines.append(visitor.visits[0].ended_at + self._free_ms)
+        if visitor.facts:
+            loose = (assembly or assemble(visitor, self._settings)).loose
+            deadlines.extend(fact.occurred_at + self._free_ms for fact in loose)
+        return min(deadlines)
+
+
+def _refused(context: Context, record: _Happening, reason: Reason, detail: str) -> Output:
+    """Rejection of an event that names where it first stood, not where it stands in this log."""
+    upstream, offset, _ = record.origin
+    topic, _, partition = upstream.rpartition("/")
+    context.count("rejected", reason)
+    payload = msgspec.json.encode(record)
+    position = replace(context, offset=offset)
+    return rejection(position, reason, detail, topic, int(partition) if partition.isdigit() else 0, payload)

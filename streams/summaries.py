@@ -1,0 +1,136 @@
+"""Summaries: what came out of a replay, in figures."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from schemas.dead_end_alerts import DeadEndAlert
+from schemas.enriched_page_views import EnrichedPageView
+from schemas.model_reports import ModelReport
+from schemas.page_scores import PageScore
+from schemas.rejected_events import RejectedEvent
+from schemas.sessions import Session
+from streams.stages import Output
+
+KEPT_SESSIONS = 500_000
+"""So many of the newest sessions are remembered to correct the counts when one changes; older ones are final."""
+
+Counts = Mapping[str, Counter[tuple[str, str]]]
+_Known = tuple[str, str, int, bool]
+
+
+class Summary:
+    """Counts outputs as they come: the last revision of a session, a page and an alert holds.
+
+    Examples
+    --------
+    >>> Summary().figures({})["sessions"]["closed"]
+    0
+    """
+
+    def __init__(self) -> None:
+        self.outputs: Counter[str] = Counter()
+        self._sessions: dict[str, _Known] = {}
+        self._outcomes: Counter[str] = Counter()
+        self._exit_reasons: Counter[str] = Counter()
+        self._views_in_sessions = 0
+        self._bots = 0
+        self._views = 0
+        self._rejected: Counter[str] = Counter()
+        self._pages: dict[tuple[str, str], PageScore] = {}
+        self._alerts: dict[str, DeadEndAlert] = {}
+        self._models: dict[tuple[str, str], ModelReport] = {}
+
+    def add(self, output: Output) -> None:
+        """Take one output in."""
+        self.outputs[output.topic] += 1
+        value = output.value
+        if isinstance(value, EnrichedPageView):
+            self._views += 1
+        elif isinstance(value, Session):
+            self._add_session(value)
+        elif isinstance(value, PageScore):
+            self._pages[value.site, value.page] = value
+        elif isinstance(value, DeadEndAlert):
+            self._alerts[value.alert_id] = value
+        elif isinstance(value, RejectedEvent):
+            self._rejected[value.reason] += 1
+        elif isinstance(value, ModelReport):
+            self._models[value.site, value.model] = value
+
+    @property
+    def page_views(self) -> int:
+        """Page views that came out enriched."""
+        return self._views
+
+    @property
+    def alerts(self) -> list[DeadEndAlert]:
+        """Last revision of each alert, by the time of its opening."""
+        return sorted(self._alerts.values(), key=lambda alert: (alert.opened_at, alert.alert_id))
+
+    def dead_ends(self, number: int = 10) -> list[PageScore]:
+        """Pages that lose the most visitors beyond what was to be expected, the worst first."""
+        settled = [page for page in self._pages.values() if page.settled and page.rank_score > 0]
+        return sorted(settled, key=lambda page: (-page.rank_score, page.page))[:number]
+
+    def figures(self, counts: Counts) -> dict[str, Any]:
+        """Everything as plain JSON values.
+
+        Parameters
+        ----------
+        counts
+            What the stages have counted, by stage.
+        """
+
+        def total(counter: str) -> int:
+            return sum(by for stage in counts.values() for (name, _), by in stage.items() if name == counter)
+
+        return {
+            "page_views": self._views,
+            "sessions": {
+                "closed": sum(self._outcomes.values()),
+                "page_views": self._views_in_sessions,
+                "bots": self._bots,
+                "by_outcome": _sorted(self._outcomes),
+                "by_exit_reason": _sorted(self._exit_reasons),
+            },
+            "dead_ends": [msgspec.to_builtins(page) for page in self.dead_ends()],
+            "alerts": [msgspec.to_builtins(alert) for alert in self.alerts],
+            "rejected": _sorted(self._rejected),
+            "late": total("late"),
+            "duplicates": total("duplicates"),
+            "models": [msgspec.to_builtins(self._models[key]) for key in sorted(self._models)],
+            "records": _sorted(self.outputs),
+        }
+
+    def _add_session(self, session: Session) -> None:
+        before = self._sessions.pop(session.session_id, None)
+        if before is not None:
+            self._count(before, -1)
+        if session.status == "retracted":
+            return
+        known = (
+            session.outcome or "none",
+            session.exit_reason or "none",
+            session.page_views,
+            bool(session.is_bot),
+        )
+        self._sessions[session.session_id] = known
+        self._count(known, 1)
+        if len(self._sessions) > KEPT_SESSIONS:
+            del self._sessions[next(iter(self._sessions))]
+
+    def _count(self, known: _Known, by: int) -> None:
+        outcome, exit_reason, page_views, is_bot = known
+        self._outcomes[outcome] += by
+        self._exit_reasons[exit_reason] += by
+        self._views_in_sessions += by * page_views
+        self._bots += by * is_bot
+
+
+def _sorted(counter: Counter[str]) -> dict[str, int]:
+    return {name: number for name, number in counter.most_common() if number}

@@ -1,0 +1,89 @@
+"""Watermark of a log: how far event time has come, from the marks in it and nothing else."""
+
+from __future__ import annotations
+
+import msgspec
+
+from schemas.marks import UNKNOWN_MS, Mark
+
+CLAIM_MS = 5_000
+"""A claim of silence holds for so long (append time of the log, ms) unless it is renewed: when the worker that made
+it is gone, nobody knows whether its partition is still silent, and time must wait."""
+
+
+class Upstream(msgspec.Struct, array_like=True):
+    """What is known of one partition that feeds the log; `claimed_ms` is when it was last spoken of."""
+
+    time_ms: int = UNKNOWN_MS
+    silence_ms: int = -1
+    next_offset: int = 0
+    claimed_ms: int = 0
+
+
+class Watermark(msgspec.Struct):
+    """The least mark over what feeds a log, leaving out upstream partitions that are caught up and silent.
+
+    When all are silent, time runs on by the length of the silence. It never goes back.
+
+    Attributes
+    ----------
+    time_ms
+        Every event before this has been seen, or is late; `UNKNOWN_MS` until each upstream has been heard of.
+    upstreams
+        By name (``page-views/3``).
+
+    Examples
+    --------
+    >>> from schemas.marks import Progress
+    >>> watermark = Watermark()
+    >>> watermark.update(Mark(2, (Progress("page-views/0", 9, 5_000),)), append_ms=7_000)
+    False
+    >>> watermark.update(Mark(2, (Progress("orders/0", 0, UNKNOWN_MS, silence_ms=6_000),)), append_ms=7_100)
+    True
+    >>> watermark.time_ms
+    5000
+    """
+
+    time_ms: int = UNKNOWN_MS
+    upstreams: dict[str, Upstream] = {}
+
+    def update(self, mark: Mark, append_ms: int) -> bool:
+        """Take in a mark that was appended at `append_ms`; tell whether the watermark grew.
+
+        What a stale claim says of silence (it has not seen what is in this log already) is ignored.
+        """
+        known = self.upstreams
+        for progress in mark.progress:
+            upstream = known.get(progress.upstream)
+            if upstream is None:
+                upstream = known[progress.upstream] = Upstream()
+            upstream.time_ms = max(upstream.time_ms, progress.time_ms)
+            if progress.next_offset >= upstream.next_offset:
+                upstream.next_offset = progress.next_offset
+                upstream.silence_ms = progress.silence_ms
+                upstream.claimed_ms = append_ms
+        if len(known) < mark.upstreams:
+            return False
+        expired_ms = append_ms - CLAIM_MS
+        active = [
+            upstream.time_ms
+            for upstream in known.values()
+            if upstream.silence_ms < 0 or upstream.claimed_ms < expired_ms
+        ]
+        if active:
+            time_ms = min(active)
+        else:
+            time_ms = max(upstream.time_ms + upstream.silence_ms for upstream in known.values())
+        if time_ms <= self.time_ms:
+            return False
+        self.time_ms = time_ms
+        return True
+
+    def saw(self, upstream_name: str, offset: int) -> None:
+        """Remember a record of an upstream partition: a claim of silence from before it is stale.
+
+        An upstream that was silent counts as active again with the next mark, not before: its time is not known.
+        """
+        upstream = self.upstreams.get(upstream_name)
+        if upstream is not None and offset >= upstream.next_offset:
+            upstream.next_offset = offset + 1

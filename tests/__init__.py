@@ -1,0 +1,1 @@
+"""Tests of the whole repository; each folder mirrors the package that it tests."""

@@ -1,0 +1,1 @@
+"""Tests of `agents`: one module a module, with the same stem."""

@@ -1,0 +1,1 @@
+"""Tests of `schemas`: one module a module, with the same stem."""

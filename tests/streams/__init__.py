@@ -1,0 +1,1 @@
+"""Tests of `streams`: one module a module, with the same stem."""
