@@ -48,6 +48,15 @@ def load_secret(settings: WorkerSettings) -> tuple[str, str | None]:
     return _read(file), f"Made a secret for pseudonyms in {file}: keep it, or visitors get new ids."
 
 
+def makes_secret(settings: WorkerSettings) -> bool:
+    """Whether `load_secret` would make a new secret."""
+    return (
+        settings.secret is None
+        and settings.secret_file is None
+        and not (settings.data_dir / "secret").exists()
+    )
+
+
 def _read(file: Path) -> str:
     try:
         secret = file.read_text().strip()

@@ -151,7 +151,10 @@ def load_settings(
         table = "worker" if name in setting_names("worker") else "streams"
         field, converted = _value(table, name, environment[variable], variable)
         (worker if table == "worker" else streams)[field] = converted
-    worker.update({name: value for name, value in overrides.items() if value is not None})
+    for name, value in overrides.items():
+        if value is not None:
+            field, converted = _value("worker", name, value, f"--{name.replace('_', '-')}")
+            worker[field] = converted
     return WorkerSettings(streams=Settings(**streams), **worker)
 
 

@@ -6,12 +6,13 @@ import logging
 import sys
 
 import mode.loop
+from kafka import KafkaConsumer, TopicPartition
 
 mode.loop.use("uvloop")
 
 from agents import metrics  # noqa: E402  # Faust binds to the event loop that is chosen when it is imported
 from agents.runner import Deployment, Runner  # noqa: E402
-from agents.secret import load_secret  # noqa: E402
+from agents.secret import load_secret, makes_secret  # noqa: E402
 from agents.settings import SettingsError, WorkerSettings  # noqa: E402
 from agents.topics import ensure_topics  # noqa: E402
 from agents.watchdog import Watchdog  # noqa: E402
@@ -28,11 +29,16 @@ def make_deployment(settings: WorkerSettings) -> Deployment:
     SettingsError, TopicError
         See `load_secret` and `ensure_topics`.
     """
+    prefix = settings.topic_prefix
+    partitions = {state.topic.removeprefix(prefix): state.partitions for state in ensure_topics(settings)}
+    if settings.streams.pseudonymise and makes_secret(settings) and not _is_empty(settings, "visitor-events"):
+        # With a secret of its own this worker would take every visitor for someone else.
+        raise SettingsError(
+            f"secret: other workers of {settings.app_id} have one: set CULDESAC_SECRET (or …_FILE) to it"
+        )
     secret, news = load_secret(settings)
     if news is not None:
         sys.stderr.write(news + "\n")
-    prefix = settings.topic_prefix
-    partitions = {state.topic.removeprefix(prefix): state.partitions for state in ensure_topics(settings)}
     flow = stages(settings.streams, secret, partitions)
     wanted = set(settings.stages)
     return Deployment(
@@ -45,6 +51,16 @@ def make_deployment(settings: WorkerSettings) -> Deployment:
         out_of_orderness_ms=settings.streams.out_of_orderness_ms,
         prefix=prefix,
     )
+
+
+def _is_empty(settings: WorkerSettings, topic: str) -> bool:
+    consumer = KafkaConsumer(bootstrap_servers=settings.kafka.split(","))
+    try:
+        name = settings.topic_prefix + topic
+        tps = [TopicPartition(name, number) for number in consumer.partitions_for_topic(name) or ()]
+        return not any(consumer.end_offsets(tps).values())
+    finally:
+        consumer.close()
 
 
 def run_worker(settings: WorkerSettings) -> None:

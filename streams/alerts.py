@@ -6,10 +6,12 @@ its revisions count up, its times are event time.
 
 from __future__ import annotations
 
+from decimal import Decimal
 from hashlib import blake2b
 from math import sqrt
 
 from schemas.dead_end_alerts import AlertStatus, DeadEndAlert
+from schemas.money import format_amount
 from schemas.timestamps import format_ms
 from streams.page_records import OpenAlert, PageRecord
 from streams.rankings import INTERVAL_QUANTILE, INTERVAL_WIDENING
@@ -88,7 +90,7 @@ def alert_record(
         expected_exits=round(suspicion.expected, 2),
         excess_low=round(excess - reach, 2),
         excess_high=round(excess + reach, 2),
-        money_at_stake=None if currency is None else f"{round(money) / 100:.2f}",
+        money_at_stake=None if currency is None else format_amount(Decimal(round(money)).scaleb(-2)),
         currency=currency,
     )
     return Output("dead-end-alerts", f"page:{page}", value, alert.alert_id, at_ms, alert.revision)

@@ -6,8 +6,8 @@ from streams.enrichment import Standing, extend_tip
 from streams.page_minutes import add_view
 from streams.settings import Settings
 from streams.stages import Context, Output
-from streams.stalls import CellName, minute_of
-from streams.visitors import Action, Click, Tail, Tip, View, Visit, Visitor
+from streams.stalls import minute_of
+from streams.visitors import Action, Tail, Tip, View, Visit, Visitor
 from streams.visits import CLICKS_PER_VIEW, session_id
 
 
@@ -77,8 +77,7 @@ class Appends:
         if tip is not None and tip.is_stalling and (isinstance(click, View) or click.name in self._ending):
             tip.is_stalling = False
             if at - tip.viewed_at <= self._stall_after_ms:
-                last_view = next(known for known in reversed(visitor.clicks) if known.__class__ is View)
-                outputs = self._count(context, site, tip, last_view, 0, -1)
+                outputs = self._count(context, site, tip, _last_view(visitor), 0, -1)
         if extends and tip is not None:
             visit = visitor.visits[-1]
             visit.ended_at = at
@@ -103,14 +102,26 @@ class Appends:
         return outputs, standing
 
     def _count(
-        self, context: Context, site: str, tip: Tip, view: Click, views: int, stalls: int
+        self, context: Context, site: str, tip: Tip, view: View, views: int, stalls: int
     ) -> list[Output]:
         """Count the tip's latest view, or a change of it."""
-        assert isinstance(view, View)
-        cell = CellName(
-            minute_of(view.occurred_at), view.page, view.template, tip.source, tip.device, tip.views == 1
+        return add_view(
+            context,
+            site,
+            minute_of(view.occurred_at),
+            view.page,
+            view.template,
+            tip.source,
+            tip.device,
+            tip.views == 1,
+            views,
+            stalls,
+            self._stall_after_ms,
         )
-        return add_view(context, site, cell, views, stalls, self._stall_after_ms)
+
+
+def _last_view(visitor: Visitor) -> View:
+    return next(click for click in reversed(visitor.clicks) if isinstance(click, View))
 
 
 def _keep(visitor: Visitor, visit: Visit, click: View | Action) -> bool:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from schemas.enriched_page_views import EnrichedPageView
 from schemas.timestamps import format_ms
@@ -21,7 +23,7 @@ P_PURCHASE: Final = "p_purchase"
 P_EXIT: Final = "p_exit"
 
 
-class Standing(NamedTuple):
+class Standing(msgspec.Struct, frozen=True):
     """Where a page view stands in its session. `previous_at` is the time of the view before (ms), if any."""
 
     session_id: str
@@ -85,7 +87,7 @@ def standing_of(assembly: Assembly, view: View) -> Standing:
     session = next(
         session for session in reversed(assembly.sessions) if session.started_at <= view.occurred_at
     )
-    views = session.views()
+    views = session.views
     position = next((index for index, known in enumerate(views, 1) if known is view), 0)
     if position == 0:
         tail = session.tail
@@ -130,7 +132,7 @@ def replay(session: Assembled, until: View | None = None) -> Journey | None:
 def tip_of(visitor: Visitor, assembly: Assembly, settings: Settings) -> Tip:
     """Tip of the last session, by going through it again."""
     session = assembly.sessions[-1]
-    views = session.views()
+    views = session.views
     tail = session.tail
     tip = Tip(customer_id=customer_of(session), is_settled=settled_at(session) is not None)
     if views:
@@ -176,8 +178,10 @@ def _scores(
     if purchase is None and exit_ is None:
         return None, None, None
     features = journey.features()
-    return (
-        None if purchase is None else score(purchase, features),
-        None if exit_ is None else score(exit_, features),
-        max(weights.version for weights in (purchase, exit_) if weights is not None),
-    )
+    p_purchase = p_exit = None
+    version = 0
+    if purchase is not None:
+        p_purchase, version = score(purchase, features), purchase.version
+    if exit_ is not None:
+        p_exit, version = score(exit_, features), max(version, exit_.version)
+    return p_purchase, p_exit, version

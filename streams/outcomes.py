@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from operator import attrgetter
 from typing import NamedTuple
 
 from schemas.money import format_amount
@@ -13,6 +14,7 @@ from streams.settings import Settings
 from streams.visitors import Action, Shown, Tail, View
 from streams.visits import Assembled, place
 
+_IS_BOT = attrgetter("is_bot")
 _EARNING = frozenset(("placed", "paid"))
 
 
@@ -59,6 +61,11 @@ def customer_of(session: Assembled, until: tuple[int, str] | None = None) -> str
     until
         Only what stands up to here (≤) in canonical order counts, if given.
     """
+    if not session.purchases and not session.identities and until is None:
+        clicks = reversed(session.clicks)
+        return next(
+            (click.customer_id for click in clicks if not isinstance(click, Tail) and click.customer_id), None
+        )
     said: list[tuple[tuple[int, str], str | None]] = [
         (place(click), click.customer_id)
         for click in session.clicks
@@ -79,6 +86,11 @@ def customer_of(session: Assembled, until: tuple[int, str] | None = None) -> str
     return max(said, key=lambda entry: entry[0])[1] if said else None
 
 
+def is_bot(session: Assembled) -> bool:
+    """Whether any of its views is a bot's."""
+    return any(map(_IS_BOT, session.views))
+
+
 def exit_reason(session: Assembled, settings: Settings) -> tuple[ExitReason, str]:
     """Why the session ended, and the rule that says so, with its detail.
 
@@ -91,7 +103,7 @@ def exit_reason(session: Assembled, settings: Settings) -> tuple[ExitReason, str
         return "purchased", f"order:{session.purchases[0].latest.status}"
     if _registered(session):
         return "registered", "identity:registered"
-    views = session.views()
+    views = session.views
     last = views[-1] if views else None
     for click in reversed(session.clicks):
         if isinstance(click, Action):
@@ -104,7 +116,7 @@ def exit_reason(session: Assembled, settings: Settings) -> tuple[ExitReason, str
             return "served", f"template:{last.template}"
         if last.template in settings.reading_templates and _read_ms(session, last) >= settings.reading_ms:
             return "served", f"reading:{last.template}"
-    if any(view.is_bot for view in views):
+    if is_bot(session):
         return "bot", "page_view:is_bot"
     if session.tail is not None:
         return "measurement_gap", "session:capped"
@@ -115,8 +127,13 @@ def exit_reason(session: Assembled, settings: Settings) -> tuple[ExitReason, str
 
 def shown_as(session: Assembled, site: str, visitor_id: str, settings: Settings, revision: int) -> Shown:
     """Session record and counted exit, as they follow from what is known; no exit without a page view."""
-    views = session.views()
+    views = session.views
+    page_views = len(views)
+    interactions = len(session.clicks) - page_views
     tail = session.tail
+    if tail is not None:
+        page_views += tail.views
+        interactions += tail.interactions - 1
     first, last = (views[0], views[-1]) if views else (None, None)
     outcome = outcome_of(session)
     reason, rule = exit_reason(session, settings)
@@ -129,9 +146,8 @@ def shown_as(session: Assembled, site: str, visitor_id: str, settings: Settings,
         visitor_id=visitor_id,
         started_at=format_ms(session.started_at),
         ended_at=format_ms(session.ended_at),
-        page_views=len(views) + (tail.views if tail else 0),
-        interactions=sum(isinstance(click, Action) for click in session.clicks)
-        + (tail.interactions if tail else 0),
+        page_views=page_views,
+        interactions=interactions,
         customer_id=customer_of(session),
         site=site,
         entry_page=first.page if first else None,
@@ -140,7 +156,7 @@ def shown_as(session: Assembled, site: str, visitor_id: str, settings: Settings,
         source=first.source if first else None,
         campaign=first.campaign if first else None,
         device=first.device if first else None,
-        is_bot=any(view.is_bot for view in views),
+        is_bot=is_bot(session),
         outcome=outcome,
         exit_reason=reason,
         exit_rule=rule,

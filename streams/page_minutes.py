@@ -35,30 +35,38 @@ class OpenMinute(msgspec.Struct, array_like=True):
 
 
 def add_view(
-    context: Context, site: str, cell: CellName, views: int, stalls: int, stall_after_ms: int
+    context: Context,
+    site: str,
+    minute_ms: int,
+    page: str,
+    template: str,
+    source: str,
+    device: str,
+    first_view: bool,
+    views: int,
+    stalls: int,
+    stall_after_ms: int,
 ) -> list[Output]:
     """Add to one cell (differences may be negative): silently while its minute is open, else as a correction.
 
-    A minute is sent when the watermark is greater than its end + `stall_after_ms`.
+    A minute is sent when the watermark is greater than its end + `stall_after_ms`. Arguments one by one: a cell
+    name for each view would cost as much as the rest.
     """
-    due_ms = cell.minute_ms + MINUTE_MS + stall_after_ms
+    due_ms = minute_ms + MINUTE_MS + stall_after_ms
     if context.watermark > due_ms:
+        cell = CellName(minute_ms, page, template, source, device, first_view)
         return [_correction(context, site, due_ms, [(cell, Counts(views, stalls))])]
-    key = f"m{site}{SEPARATOR}{cell.minute_ms}{SEPARATOR}{cell.page}"
+    key = f"m{site}{SEPARATOR}{minute_ms}{SEPARATOR}{page}"
     minute: OpenMinute | None = context.state.get(key)
     if minute is None:
-        minute = OpenMinute(site, cell.page, cell.template, cell.minute_ms, [])
+        minute = OpenMinute(site, page, template, minute_ms, [])
     for known in minute.cells:
-        if (
-            known.source == cell.source
-            and known.device == cell.device
-            and known.first_view == cell.first_view
-        ):
+        if known.source == source and known.device == device and known.first_view == first_view:
             known.views += views
             known.stalls += stalls
             break
     else:
-        minute.cells.append(OpenCell(cell.source, cell.device, cell.first_view, views, stalls))
+        minute.cells.append(OpenCell(source, device, first_view, views, stalls))
     context.state.put(key, minute, due_ms)
     return []
 
@@ -74,7 +82,7 @@ def add_differences(
             outputs.append(_correction(context, site, due_ms, list(group)))
         else:
             for cell, counts in group:
-                add_view(context, site, cell, counts.views, counts.stalls, stall_after_ms)
+                add_view(context, site, *cell, counts.views, counts.stalls, stall_after_ms)
     return outputs
 
 

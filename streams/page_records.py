@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import msgspec
 
-from schemas.site_events import Cell, SessionExample
+from schemas.site_events import Cell, SessionCorrection, SessionExample
 from streams.credits import PageCredit, PurchaseModel
 from streams.evidence import PageState, SiteState, TemplateState
 from streams.rankings import PageTotals
@@ -40,6 +40,12 @@ class WaitingSession(msgspec.Struct, array_like=True):
     """A closed session until its time has come."""
 
     example: SessionExample
+
+
+class WaitingCorrection(msgspec.Struct, array_like=True):
+    """A change of a session, such as a refund, until its time has come."""
+
+    correction: SessionCorrection
 
 
 class OpenAlert(msgspec.Struct, array_like=True):
@@ -121,6 +127,7 @@ class SiteRecord(msgspec.Struct, array_like=True):
     templates: list[str] = []
     pages: int = 0
     changed: dict[str, None] = {}
+    scored_ms: int = 0
     open_alerts: int = 0
 
 
@@ -134,6 +141,7 @@ class Regressions(msgspec.Struct, array_like=True):
 
 STATE_TYPES: dict[str, type] = {
     "b": WaitingMinute,
+    "c": WaitingCorrection,
     "e": WaitingSession,
     "p": PageRecord,
     "t": TemplateRecord,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from decimal import Decimal
 
+from schemas.money import format_amount
 from schemas.page_scores import PageScore
 from schemas.timestamps import format_ms
 from streams.credits import CreditScore, score, widening
@@ -29,7 +31,7 @@ def score_pages(state: KeyedState, site: str, as_of_ms: int) -> Iterable[Output]
         Event time (ms): all that was due before it is counted.
     """
     of_site: SiteRecord = state.get(f"s{site}")
-    changed, of_site.changed = of_site.changed, {}
+    changed, of_site.changed, of_site.scored_ms = of_site.changed, {}, as_of_ms
     state.put(f"s{site}", of_site)
     records: dict[str, dict[str, PageRecord]] = {}
     templates: dict[str, TemplateRecord] = {}
@@ -82,7 +84,9 @@ def _record(
         excess_low=round(place.excess_low, 3),
         excess_high=round(place.excess_high, 3),
         rank_score=round(place.rank_score, 3),
-        money_at_stake=None if currency is None else f"{place.money_at_stake_minor / 100:.2f}",
+        money_at_stake=None
+        if currency is None
+        else format_amount(Decimal(place.money_at_stake_minor).scaleb(-2)),
         currency=currency,
         purchase_credit=round(credit.credit, 3) if booked else None,
         credit_low=round(credit.credit_low, 3) if booked else None,

@@ -25,6 +25,7 @@ from streams.page_records import (
     SiteRecord,
     Suspicion,
     TemplateRecord,
+    WaitingCorrection,
     WaitingMinute,
     WaitingSession,
 )
@@ -63,13 +64,15 @@ class Pages:
     def step(
         self, context: Context, record: PageMinute | SessionExample | SessionCorrection
     ) -> Iterable[Output]:
-        """Let minutes and sessions wait for their time; apply corrections at once."""
+        """Let all wait for its time, so that it is handled in canonical order; what is late is counted at once."""
         state = context.state
         if isinstance(record, SessionExample):
             key = f"e{record.site}|{record.session_id}"
             state.put(key, WaitingSession(record), record.due_ms)
         elif isinstance(record, SessionCorrection):
-            self._correct_session(context, record)
+            upstream, offset, number = record.origin
+            key = f"c{record.site}|{record.session_id}|{upstream}|{offset:020d}|{number:06d}"
+            state.put(key, WaitingCorrection(record), record.due_ms)
         elif record.correction:
             self._correct_minute(context, record)
         else:
@@ -92,6 +95,11 @@ class Pages:
             example = context.state.get(key).example
             context.state.delete(key)
             self._session(context, example)
+            return ()
+        if kind == "c":
+            correction = context.state.get(key).correction
+            context.state.delete(key)
+            self._correct_session(context, correction)
             return ()
         if kind == "q":
             context.state.delete(key)
@@ -224,7 +232,7 @@ class Pages:
             record.views += cell.views
             record.stalls += cell.stalls
         context.state.put(f"p{minute.site}|{page}", record)
-        self._changed(context, minute.site, of_site, page, _now(context, minute.due_ms))
+        self._changed(context, minute.site, of_site, page, minute.due_ms)
 
     # ---- sessions
 
@@ -281,10 +289,11 @@ class Pages:
     def _correct_session(self, context: Context, correction: SessionCorrection) -> None:
         site = correction.site
         of_site = self._site(context, site)
-        now_ms = _now(context, correction.due_ms)
         for left, sign in ((correction.removed, -1), (correction.added, 1)):
             if left is not None:
-                self._count_exit(context, of_site, site, left, now_ms, sign, is_bot=correction.is_bot)
+                self._count_exit(
+                    context, of_site, site, left, correction.due_ms, sign, is_bot=correction.is_bot
+                )
 
     def _count_exit(
         self,
@@ -299,7 +308,7 @@ class Pages:
     ) -> None:
         if not is_bot:
             of_site.money.add(left.currency, left.revenue, left.orders, sign)
-            context.state.put(f"s{site}", of_site, self._next_score(due_ms))
+            context.state.put(f"s{site}", of_site, self._next_score(of_site, due_ms))
         if not left.page:
             return
         page, record = self._page(context, of_site, site, left.page, left.template)
@@ -345,16 +354,11 @@ class Pages:
 
     def _changed(self, context: Context, site: str, of_site: SiteRecord, page: str, due_ms: int) -> None:
         of_site.changed[page] = None
-        context.state.put(f"s{site}", of_site, self._next_score(due_ms))
+        context.state.put(f"s{site}", of_site, self._next_score(of_site, due_ms))
 
-    def _next_score(self, at_ms: int) -> int:
-        """First full hour (or other pace) that is not before a time."""
-        return -(-at_ms // self._score_every_ms) * self._score_every_ms
-
-
-def _now(context: Context, due_ms: int) -> int:
-    """Time of a correction, which comes when its own time is over: the watermark, once it is known."""
-    return context.watermark if context.watermark > 0 else due_ms
+    def _next_score(self, of_site: SiteRecord, at_ms: int) -> int:
+        """First full hour (or other pace) that is not before a time, and not scored already."""
+        return -(-max(at_ms, of_site.scored_ms + 1) // self._score_every_ms) * self._score_every_ms
 
 
 def _when(at_ms: int) -> tuple[str, str]:

@@ -6,6 +6,8 @@ deadlines), refusing what can't be read, and the fence that moves together with 
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from schemas.marks import UNKNOWN_MS, Mark, Progress
@@ -112,15 +114,18 @@ class LogProcessor:
 
     def apply(self, offset: int, append_ms: int, value: bytes | None) -> list[Output]:
         """Return the outputs of the record at `offset`, which must follow the last one that was applied."""
-        fence, context = self.fence, self.context
-        context.offset, context.append_ms, context.number = offset, append_ms, 0
-        fence.offset = offset
         try:
             record = self._decode(value or b"")
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            context = self._at(offset, append_ms)
             context.count("rejected", "schema_violation")
             return [rejection(context, "schema_violation", str(error), self.stage.log, self.partition, value)]
-        if isinstance(record, Mark):
+        return self.apply_record(offset, append_ms, record)
+
+    def apply_record(self, offset: int, append_ms: int, record: Any) -> list[Output]:
+        """Do the same with a record that is decoded already, of the types of the stage's log."""
+        fence, context = self.fence, self._at(offset, append_ms)
+        if record.__class__ is Mark:
             return self._advance(record, append_ms)
         upstream, at, number = record.origin
         newest = fence.origins.get(upstream)
@@ -130,6 +135,12 @@ class LogProcessor:
         fence.origins[upstream] = (at, number)
         fence.watermark.saw(upstream, at)
         return list(self.stage.step(context, record))
+
+    def _at(self, offset: int, append_ms: int) -> Context:
+        context = self.context
+        context.offset, context.append_ms, context.number = offset, append_ms, 0
+        self.fence.offset = offset
+        return context
 
     def _advance(self, mark: Mark, append_ms: int) -> list[Output]:
         context, watermark = self.context, self.fence.watermark

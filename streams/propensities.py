@@ -12,7 +12,8 @@ from schemas.model_snapshots import ModelName
 from streams.scorecards import Scorecard
 
 RATE: Final = 0.1
-"""AdaGrad's step size. On real shoppers' sessions it came within 0.02 AUPRC of monthly refitted trees."""
+"""AdaGrad's step size. On the UCI Online Shoppers sessions, predicted before they were learned, it came within
+0.02 AUPRC of boosted trees that were fitted anew every 500 sessions."""
 FIRST_SQUARE: Final = 1.0
 """What AdaGrad adds to each sum of squares: a rare feature's first examples don't move it by a whole `RATE`."""
 HALF_LIFE_VIEWS: Final = 100_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 
 from schemas.rejected_events import Reason, RejectedEvent
-from schemas.timestamps import format_ms
+from schemas.timestamps import MAX_MS, MIN_MS, format_ms
 from streams.stages import Context, Output
 
 MAX_PAYLOAD_BYTES = 16 * 1024
@@ -28,6 +28,8 @@ def rejection(
     topic, partition, value
         Where it stood, and its bytes.
     """
+    # Producers with clocks of their own may have given any number as the record's time.
+    at_ms = min(max(context.append_ms, MIN_MS), MAX_MS)
     position = f"{topic}/{partition}/{context.offset}"
     event = RejectedEvent(
         id=position,
@@ -37,6 +39,6 @@ def rejection(
         partition=partition,
         offset=context.offset,
         payload=base64.b64encode((value or b"")[:MAX_PAYLOAD_BYTES]).decode(),
-        rejected_at=format_ms(context.append_ms),
+        rejected_at=format_ms(at_ms),
     )
-    return Output("rejected-events", position, event, position, context.append_ms)
+    return Output("rejected-events", position, event, position, at_ms)

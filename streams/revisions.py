@@ -117,7 +117,7 @@ def _shown(writing: Writing, session: Assembled, revision: int) -> Shown:
 
 
 def _example(writing: Writing, session: Assembled, exit_: Exit, is_bot: bool, due_ms: int) -> SessionExample:
-    views = session.views()
+    views = session.views
     first = views[0]
     return SessionExample(
         origin=writing.context.origin(),

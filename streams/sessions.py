@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -55,13 +55,16 @@ from streams.visits import (
     resegment,
 )
 
-_TOPICS = {
-    VisitorPageView: "page-views",
-    VisitorInteraction: "interactions",
-    VisitorOrder: "orders",
-    VisitorIdentity: "identities",
+STATE_TYPES: dict[str, type] = {"v": Visitor, "m": OpenMinute, "w": ModelWeights}
+"""First character of a state key to the type of its record."""
+
+_KINDS: dict[type, tuple[str, Callable[[Any], Any]]] = {
+    VisitorPageView: ("page-views", kept_view),
+    VisitorInteraction: ("interactions", kept_action),
+    VisitorOrder: ("orders", kept_order),
+    VisitorIdentity: ("identities", kept_identity),
 }
-_Happening = VisitorPageView | VisitorInteraction | VisitorOrder | VisitorIdentity
+_Event = VisitorPageView | VisitorInteraction | VisitorOrder | VisitorIdentity
 
 
 class Sessions:
@@ -88,7 +91,7 @@ class Sessions:
     name = "sessions"
     log = "visitor-events"
     outputs = ("sessions", "enriched-page-views", "site-events", "rejected-events")
-    state_types = {"v": Visitor, "m": OpenMinute, "w": ModelWeights}  # noqa: RUF012  # never changed
+    state_types = STATE_TYPES
     record_type = VisitorEvent
 
     def __init__(self, settings: Settings, partitions: int) -> None:
@@ -101,31 +104,29 @@ class Sessions:
 
     def step(self, context: Context, record: Any) -> Iterable[Output]:
         """Fold one event into its visitor."""
-        if isinstance(record, ModelWeights):
+        if record.__class__ is ModelWeights:
             keep_weights(context, record)
             return ()
+        topic, keep = _KINDS[record.__class__]
         at = record.occurred_at
         if at < context.watermark:
             if at < context.watermark - self._settings.retention_ms:
                 return [_refused(context, record, "too_late", "it is older than the retention allows")]
-            context.count("late", _TOPICS[record.__class__])
+            context.count("late", topic)
         if not MIN_MS <= at <= MAX_MS:
             return [
                 _refused(context, record, "schema_violation", "`occurred_at` is outside the years 1 to 9999")
             ]
         key = visitor_key(record.site, record.visitor_id)
         visitor = context.state.get(key) or Visitor()
-        if isinstance(record, VisitorPageView):
-            return self._click(context, key, visitor, record, kept_view(record))
-        if isinstance(record, VisitorInteraction):
-            return self._click(context, key, visitor, record, kept_action(record))
-        if isinstance(record, VisitorIdentity):
-            return self._fact(context, key, visitor, record, kept_identity(record))
-        try:
-            parse_amount(record.total, "total")
-        except FieldError as error:
-            return [_refused(context, record, "schema_violation", str(error))]
-        return self._fact(context, key, visitor, record, kept_order(record))
+        if topic == "page-views" or topic == "interactions":
+            return self._click(context, key, visitor, record, keep(record))
+        if topic == "orders":
+            try:
+                parse_amount(record.total, "total")
+            except FieldError as error:
+                return [_refused(context, record, "schema_violation", str(error))]
+        return self._fact(context, key, visitor, record, keep(record))
 
     def due(self, context: Context, key: str, deadline_ms: int) -> Iterable[Output]:
         """Send a minute; or close a visitor's sessions, and free what no event can touch any more."""
@@ -192,7 +193,7 @@ class Sessions:
         if copy is not None:
             return self._copy(context, key, visitor, record, fact, copy)
         if len(visitor.facts) >= self._max_facts:
-            context.count("capped", _TOPICS[record.__class__])
+            context.count("capped", _KINDS[record.__class__][0])
             return []
         return self._revise(context, key, visitor, record, fact)
 
@@ -201,12 +202,12 @@ class Sessions:
         context: Context,
         key: str,
         visitor: Visitor,
-        record: _Happening,
+        record: _Event,
         event: Click | Fact,
         copy: Click | Fact,
     ) -> list[Output]:
         """Drop a copy, or let it take the place of the one that is kept if it is less."""
-        context.count("duplicates", _TOPICS[record.__class__])
+        context.count("duplicates", _KINDS[record.__class__][0])
         if event == copy or canonical(event) >= canonical(copy):
             return []
         return self._revise(context, key, visitor, record, event, copy)
@@ -216,7 +217,7 @@ class Sessions:
         context: Context,
         key: str,
         visitor: Visitor,
-        record: _Happening,
+        record: _Event,
         event: Click | Fact,
         copy: Click | Fact | None = None,
     ) -> list[Output]:
@@ -256,7 +257,7 @@ class Sessions:
         return min(deadlines)
 
 
-def _refused(context: Context, record: _Happening, reason: Reason, detail: str) -> Output:
+def _refused(context: Context, record: _Event, reason: Reason, detail: str) -> Output:
     """Rejection of an event that names where it first stood, not where it stands in this log."""
     upstream, offset, _ = record.origin
     topic, _, partition = upstream.rpartition("/")

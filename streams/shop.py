@@ -82,7 +82,7 @@ class Shop:
         """Yield (topic, event) by ``occurred_at``; endless where the configuration gives no hours."""
         waiting, end_ms = self._waiting, self._config.end_ms
         # One generator for all visits, seeded anew for each: see Visits.visit.
-        rng = random.Random()
+        rng = random.Random(0)
         for number, (start_ms, seed, kind, burst) in enumerate(self._arrivals()):
             while waiting and waiting[0][0] < start_ms:
                 _, _, _, topic, event = heappop(waiting)

@@ -71,7 +71,7 @@ def count_cells(assembly: Assembly, facts: list[Fact], settings: Settings) -> di
     ends = continuations(assembly, facts, settings)
     cells: dict[CellName, Counts] = {}
     for session in assembly.sessions:
-        views = session.views()
+        views = session.views
         if not views:
             continue
         first = views[0]

@@ -122,7 +122,8 @@ class KeyedState:
         records, deadlines = self._records, self._deadlines
         rows: list[tuple[bytes, bytes | None]] = []
         for key in self._dirty:
-            record = records.get(key)
+            # A deadline may have been taken from a key whose record was never asked for.
+            record = records[key] if key in records else self.get(key)
             row = None if record is None else _encode((deadlines.get(key), record))
             rows.append((key.encode(), row))
         self._in_flight, self._dirty = self._dirty, {}

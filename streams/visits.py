@@ -37,8 +37,8 @@ class Assembled(NamedTuple):
 
     Attributes
     ----------
-    clicks, purchases, identities
-        Each in order of time.
+    clicks, views, purchases, identities
+        Each in order of time; `views` are those among the clicks.
     is_cut
         It ended by its length only: the next session goes on without a pause.
     is_returning
@@ -49,6 +49,7 @@ class Assembled(NamedTuple):
     started_at: int
     ended_at: int
     clicks: tuple[Click, ...]
+    views: tuple[View, ...]
     purchases: tuple[Purchase, ...]
     identities: tuple[Identity, ...]
     is_cut: bool
@@ -59,10 +60,6 @@ class Assembled(NamedTuple):
         """Clicks that were not kept, if the session is capped."""
         last = self.clicks[-1]
         return last if isinstance(last, Tail) else None
-
-    def views(self) -> list[View]:
-        """Page views that are kept, in order of time."""
-        return [click for click in self.clicks if click.__class__ is View]
 
 
 class Assembly(NamedTuple):
@@ -245,12 +242,14 @@ def assemble(visitor: Visitor, settings: Settings) -> Assembly:
     for index, visit in enumerate(visits):
         stop = start + visit.clicks
         following = visits[index + 1] if index + 1 < len(visits) else None
+        clicks = tuple(visitor.clicks[start:stop])
         sessions.append(
             Assembled(
                 visit.session_id,
                 visit.started_at,
                 visit.ended_at,
-                tuple(visitor.clicks[start:stop]),
+                clicks,
+                tuple([click for click in clicks if isinstance(click, View)]),
                 tuple(bought.get(visit.session_id, ())),
                 tuple(identified.get(visit.session_id, ())),
                 following is not None and following.started_at - visit.ended_at <= settings.gap_ms,

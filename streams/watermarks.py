@@ -23,7 +23,7 @@ class Upstream(msgspec.Struct, array_like=True):
 class Watermark(msgspec.Struct):
     """The least mark over what feeds a log, leaving out upstream partitions that are caught up and silent.
 
-    When all are silent, time runs on by the length of the silence. It never goes back.
+    When all are silent, time runs on by the length of the silence, once any time is known. It never goes back.
 
     Attributes
     ----------
@@ -73,7 +73,14 @@ class Watermark(msgspec.Struct):
         if active:
             time_ms = min(active)
         else:
-            time_ms = max(upstream.time_ms + upstream.silence_ms for upstream in known.values())
+            time_ms = max(
+                (
+                    upstream.time_ms + upstream.silence_ms
+                    for upstream in known.values()
+                    if upstream.time_ms != UNKNOWN_MS
+                ),
+                default=UNKNOWN_MS,
+            )
         if time_ms <= self.time_ms:
             return False
         self.time_ms = time_ms

@@ -162,7 +162,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--sigma", type=float, default=0.2)
     parser.add_argument(
-        "--weeks", type=int, default=4, help="fault-free site-weeks at 1,000 sessions an hour"
+        "--weeks", type=int, default=3, help="fault-free site-weeks at 1,000 sessions an hour"
     )
     parser.add_argument("--busy-weeks", type=int, default=1, help="the same at 10,000 sessions an hour")
     parser.add_argument("--fault-runs", type=int, default=1, help="runs of 12 days for each size of fault")
@@ -210,8 +210,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             )  # fmt: skip
         say(figure="false_alerts_beside_faults", points=round(100 * points), runs=runs, alerts=alerts)
     for points in (0.4, 0.2):
-        shop = with_newborns(Shop(options.seed + 200, 2000, options.sigma), points)
-        alerts = run(shop, 9).false_alerts
+        shop = with_newborns(Shop(options.seed + 200, 1000, options.sigma), points)
+        alerts = run(shop, 8).false_alerts
         minutes = [f.found_minutes for f in shop.faults if f.found_minutes is not None]
         say(
             figure="pages_broken_from_birth", points=round(100 * points), pages=len(shop.faults),

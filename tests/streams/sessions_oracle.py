@@ -27,7 +27,9 @@ FIELDS: dict[type, tuple[int, tuple[str, ...]]] = {
 
 
 def text_of(event: Any) -> str:
-    fields = {name: getattr(event, name) for name in FIELDS[type(event)][1] if getattr(event, name) is not None}
+    fields = {
+        name: getattr(event, name) for name in FIELDS[type(event)][1] if getattr(event, name) is not None
+    }
     return json.dumps(fields, sort_keys=True, separators=(",", ":"))
 
 
@@ -92,7 +94,7 @@ class Truth:
             ]
             return found[-1] if found else None
 
-        ending = [e for e in clicks if isinstance(e, VisitorPageView)]
+        ending: list[Any] = [e for e in clicks if isinstance(e, VisitorPageView)]
         ending += [e for e in clicks if isinstance(e, VisitorInteraction) and e.name in s.continuing_names]
         ending += [e for e in clicks if isinstance(e, VisitorInteraction) and e.name in s.handed_off_names]
         ending += [b[2] for b in bought] + [e for e in identities if e.kind == "registered"]
@@ -102,7 +104,9 @@ class Truth:
             known = [e for e in identities if at(e.occurred_at) == i]
             self.session(group, mine, known, cut, ending)
 
-    def session(self, group: list[Any], bought: list[Any], known: list[Any], cut: bool, ending: list[Any]) -> None:
+    def session(
+        self, group: list[Any], bought: list[Any], known: list[Any], cut: bool, ending: list[Any]
+    ) -> None:
         s = self.s
         views = [e for e in group if isinstance(e, VisitorPageView)]
         actions = [e for e in group if isinstance(e, VisitorInteraction)]
@@ -128,14 +132,16 @@ class Truth:
             reason = outcome
         elif any(e.name in s.handed_off_names for e in after_last):
             reason = "handed_off"
-        elif views and views[-1].template in s.served_templates:
-            reason = "served"
-        elif (
+        elif (views and views[-1].template in s.served_templates) or (
             views
             and views[-1].template in s.reading_templates
             and max(
                 group[-1].occurred_at - views[-1].occurred_at,
-                *(e.seconds * 1000 for e in after_last if e.name == "engagement" and e.page in ("", views[-1].page)),
+                *(
+                    e.seconds * 1000
+                    for e in after_last
+                    if e.name == "engagement" and e.page in ("", views[-1].page)
+                ),
                 0,
             )
             >= s.reading_ms

@@ -30,9 +30,17 @@ SITE = "shop.example"
 UPSTREAM = "page-views/0"
 
 
-def view(after: int, page: str = "home", *, id: str | None = None, visitor: str = "ann", **fields: Any) -> Any:
+def view(
+    after: int, page: str = "home", *, id: str | None = None, visitor: str = "ann", **fields: Any
+) -> Any:
     """Build a page view `after` ms after the beginning; the page's name is its template."""
-    given = {"template": page, "source": "organic", "device": "mobile", "url": f"https://{SITE}/{page}", **fields}
+    given = {
+        "template": page,
+        "source": "organic",
+        "device": "mobile",
+        "url": f"https://{SITE}/{page}",
+        **fields,
+    }
     return VisitorPageView(
         origin=("", 0, 0),
         event_id=id or f"v{after}",
@@ -44,7 +52,9 @@ def view(after: int, page: str = "home", *, id: str | None = None, visitor: str 
     )
 
 
-def action(after: int, name: str = "error", *, id: str | None = None, visitor: str = "ann", **fields: Any) -> Any:
+def action(
+    after: int, name: str = "error", *, id: str | None = None, visitor: str = "ann", **fields: Any
+) -> Any:
     """Build an interaction."""
     return VisitorInteraction(
         origin=("", 0, 0),
@@ -58,7 +68,12 @@ def action(after: int, name: str = "error", *, id: str | None = None, visitor: s
 
 
 def order(
-    after: int, order_id: str = "o1", status: str = "placed", *, id: str | None = None, visitor: str = "ann",
+    after: int,
+    order_id: str = "o1",
+    status: str = "placed",
+    *,
+    id: str | None = None,
+    visitor: str = "ann",
     **fields: Any,
 ) -> Any:
     """Build a revision of an order."""

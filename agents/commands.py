@@ -1,0 +1,239 @@
+"""The commands: what a terminal is told, handed on. Each imports what it needs when it runs."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from agents.settings import WorkerSettings
+
+app = typer.Typer(
+    name="culdesac",
+    help="Finds the pages where visitors give up, from clickstreams on Kafka or in files.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+FileFormat = Literal["ndjson", "topic-log", "access-log", "otto"]
+Paths = Annotated[
+    list[Path],
+    typer.Argument(help="Files named after topics, such as page-views.ndjson(.gz), or folders of them."),
+]
+Kafka = Annotated[str | None, typer.Option(help="host:port of a Kafka; several separated by commas.")]
+SettingsFile = Annotated[Path | None, typer.Option("--settings", help="TOML file of settings.")]
+Form = Annotated[FileFormat, typer.Option("--format", help="What the files hold.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+Seed = Annotated[int, typer.Option(help="Another seed, another shop.")]
+
+
+def _settings(file: Path | None, **overrides: object) -> WorkerSettings:
+    from agents.settings import load_settings
+
+    return load_settings(file, None, **overrides)
+
+
+def _print(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(line + "\n")
+
+
+@app.command()
+def demo(
+    duration: Annotated[
+        str, typer.Option("--for", help="How long traffic runs, such as 60s or 5m.")
+    ] = "120s",
+    speed: Annotated[
+        float | None, typer.Option(help="Hours of the shop an hour of yours; by default the last ten fit in.")
+    ] = None,
+    sessions_per_hour: Annotated[float, typer.Option(help="Sessions an hour in the shop.")] = 300.0,
+    seed: Seed = 7,
+) -> None:
+    """Show it at work: a real Kafka, a worker, and a made-up shop with pages that break."""
+    from agents.demo import run_demo
+
+    raise typer.Exit(run_demo(_duration("--for", duration), speed, sessions_per_hour, seed))
+
+
+@app.command()
+def worker(settings: SettingsFile = None, kafka: Kafka = None) -> None:
+    """Run the stages on your Kafka, until SIGTERM."""
+    from agents.worker import run_worker
+
+    logging.getLogger("aiokafka").setLevel(logging.NOTSET)
+    run_worker(_settings(settings, kafka=kafka))
+
+
+@app.command()
+def alerts(
+    follow: Annotated[bool, typer.Option(help="Go on, and show alerts as they open and change.")] = False,
+    kafka: Kafka = None,
+    folder: Annotated[Path | None, typer.Option("--from", help="Folder that replay wrote.")] = None,
+    settings: SettingsFile = None,
+    as_json: Json = False,
+) -> None:
+    """List dead-end alerts, from Kafka or from a folder that replay wrote."""
+    from agents.alerts import show_alerts
+
+    show_alerts(_settings(settings, kafka=kafka), folder, follow, as_json)
+
+
+@app.command()
+def replay(
+    paths: Paths,
+    out: Annotated[Path, typer.Option(help="Folder for the results, one NDJSON file a topic.")],
+    form: Form = "ndjson",
+    settings: SettingsFile = None,
+    as_json: Json = False,
+) -> None:
+    """Carry the same stages over files, without Kafka."""
+    from agents.progress import Bars
+    from agents.replaying import replay_files
+    from agents.summary_view import show_summary
+
+    with Bars() as bars:
+        summary = replay_files(paths, out, _settings(settings), form, bars, _say)
+    if as_json:
+        _print(summary)
+    else:
+        show_summary(summary)
+
+
+@app.command()
+def publish(
+    paths: Paths,
+    kafka: Kafka = None,
+    rate: Annotated[
+        float | None, typer.Option(min=0.001, help="Events a second; default: all that goes.")
+    ] = None,
+    end: Annotated[
+        bool, typer.Option("--end", help="Say that nothing follows: everything is closed.")
+    ] = False,
+    form: Form = "ndjson",
+    settings: SettingsFile = None,
+    as_json: Json = False,
+) -> None:
+    """Send files of events to Kafka, in the order of their times."""
+    from agents.progress import Bars
+    from agents.publishing import publish_files
+
+    with Bars() as bars:
+        report = publish_files(paths, _settings(settings, kafka=kafka), form, rate, end, bars)
+    if as_json:
+        _print(report)
+    else:
+        _say(
+            f"Sent {report['sent']:,} events in {report['seconds']:.1f} s; {report['refused']:,} could not be."
+        )
+
+
+@app.command()
+def shop(
+    seed: Seed = 7,
+    sessions_per_hour: Annotated[float, typer.Option(help="Sessions an hour.")] = 600.0,
+    pages: Annotated[int, typer.Option(help="Pages of the shop.")] = 200,
+    hours: Annotated[float | None, typer.Option(help="How long; on Kafka, default: until stopped.")] = None,
+    plant: Annotated[
+        str | None, typer.Option(help="File with a plan of faults (JSON or TOML), or: demo.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for NDJSON files and the truth.")] = None,
+    kafka: Kafka = None,
+    start: Annotated[
+        str, typer.Option(help="When it begins: a time, or a while ago (72h); default: fixed.")
+    ] = "",
+    speed: Annotated[
+        float | None,
+        typer.Option(help="To Kafka: hours of the shop an hour of yours; default: as fast as it goes."),
+    ] = None,
+    quick_hours: Annotated[
+        float, typer.Option(help="To Kafka: the first hours go as fast as they can.")
+    ] = 0.0,
+    settings: SettingsFile = None,
+) -> None:
+    """Make up the traffic of a shop, as files or to Kafka, with the truth about its faults beside it."""
+    from agents.shop_traffic import run_shop, shop_config
+
+    config = shop_config(seed, sessions_per_hour, pages, hours, plant, start)
+    if out is None and kafka is None:
+        raise typer.BadParameter("say where to: --out FOLDER or --kafka HOST:PORT", param_hint="--out")
+    run_shop(config, out, _settings(settings, kafka=kafka) if kafka else None, speed, quick_hours, _say)
+
+
+@app.command()
+def topics(
+    kafka: Kafka = None,
+    create: Annotated[bool, typer.Option("--create", help="Create what is missing.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Compare with Kafka; exit code 1 where work can't go on.")
+    ] = False,
+    settings: SettingsFile = None,
+    as_json: Json = False,
+) -> None:
+    """Print the table of topics; create them, or compare them with Kafka."""
+    from agents.topics_view import show_topics
+
+    raise typer.Exit(show_topics(_settings(settings, kafka=kafka), create, check, as_json))
+
+
+@app.command()
+def doctor(kafka: Kafka = None, settings: SettingsFile = None, as_json: Json = False) -> None:
+    """Look for what could keep it from working, each with its mend; exit code 1 if anything is broken."""
+    from agents.doctor import examine
+
+    raise typer.Exit(examine(settings, kafka, as_json))
+
+
+def _duration(option: str, text: str) -> float:
+    """Seconds of a duration on the command line."""
+    from agents.durations import parse_duration
+
+    try:
+        duration_ms = parse_duration(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from None
+    if not duration_ms:
+        raise typer.BadParameter("write more than 0", param_hint=option)
+    return duration_ms / 1000
+
+
+def main() -> NoReturn:
+    """Run the command line: errors that the user can mend are one line on stderr, exit code 2."""
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)
+    code: object = 0
+    try:
+        code = app(sys.argv[1:] or ["--help"], prog_name="culdesac", standalone_mode=False)
+    except KeyboardInterrupt:
+        code = 130
+    except BrokenPipeError:
+        # Who read our output (head, less) has seen enough; what is left in the buffer goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except typer.Abort:
+        code = 130
+    except Exception as error:
+        line = _line(error)
+        if line is None:
+            raise
+        _say(f"culdesac: {line}")
+        code = 2
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _line(error: Exception) -> str | None:
+    """Give the line for an error that the user can mend; None where it is ours."""
+    if hasattr(error, "format_message"):
+        message = " ".join(str(error.format_message()).split())
+        return f"{message} (culdesac --help and culdesac COMMAND --help tell more)"
+    from agents.errors import sentence
+
+    return sentence(error)

@@ -1,0 +1,88 @@
+"""A replay's summary for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+
+def show_summary(summary: Mapping[str, Any], console: Console | None = None) -> None:
+    """Print what came out, the worst pages, the alerts and what the models are worth."""
+    console = console or Console(highlight=False)
+    sessions = summary["sessions"]
+    console.print(
+        f"[bold]{summary['events']:,}[/] events, [bold]{summary['page_views']:,}[/] page views, "
+        f"[bold]{sessions['closed']:,}[/] sessions ({sessions['bots']:,} of bots)"
+    )
+    console.print(f"Outcomes: {_counts(sessions['by_outcome'])}")
+    console.print(f"Exits: {_counts(sessions['by_exit_reason'])}")
+    rejected = _counts(summary["rejected"]) or "none"
+    console.print(f"Rejected: {rejected}. Late: {summary['late']:,}. Duplicates: {summary['duplicates']:,}.")
+    for model in summary["models"]:
+        console.print(_model(model))
+    if summary["dead_ends"]:
+        console.print(_dead_ends(summary["dead_ends"]))
+    console.print(alert_table(summary["alerts"]) if summary["alerts"] else "No dead-end alerts.")
+    per_100k = summary["cpu_seconds_per_100k_page_views"]
+    cost = f", {per_100k:.1f} CPU s per 100k page views" if per_100k is not None else ""
+    console.print(
+        f"{summary['seconds']:.1f} s, {summary['cpu_seconds']:.1f} CPU s{cost}. Results: {summary['out']}"
+    )
+
+
+def alert_table(alerts: list[dict[str, Any]]) -> Table:
+    """Alerts, one a row."""
+    table = Table("Dead end", "Status", "Since", "Resolved", "Views", "Exits", "Expected", title="Alerts")
+    for alert in alerts:
+        where = alert["page"] if alert["scope"] == "page" else f"{alert['scope']}, worst: {alert['page']}"
+        table.add_row(
+            where,
+            alert["status"],
+            minute(alert["opened_at"]),
+            minute(alert.get("resolved_at")),
+            f"{alert['views']:,}",
+            f"{alert['exits']:,}",
+            f"{alert['expected_exits']:,.0f}",
+        )
+    return table
+
+
+def minute(time: str | None) -> str:
+    """Time without its seconds, for a narrow column.
+
+    Examples
+    --------
+    >>> minute("2026-01-07T14:08:00.000Z"), minute(None)
+    ('2026-01-07 14:08', '')
+    """
+    return time[:16].replace("T", " ") if time else ""
+
+
+def _dead_ends(pages: list[dict[str, Any]]) -> Table:
+    table = Table("Page", "Views", "Exits", "Expected", "Excess", "At stake", title="Where visitors give up")
+    for page in pages:
+        money = f"{page['money_at_stake']} {page.get('currency') or ''}" if page.get("money_at_stake") else ""
+        table.add_row(
+            page["page"],
+            f"{page['views']:,}",
+            f"{page['exits']:,}",
+            f"{page['expected_exits']:,.0f}",
+            f"{page['excess_exits']:,.0f}",
+            money,
+        )
+    return table
+
+
+def _model(model: Mapping[str, Any]) -> str:
+    if model.get("auprc") is None:
+        return f"{model['model']}: {model['examples']:,} examples, too few to judge"
+    baseline = model.get("baseline_auprc")
+    beside = f" (baseline {baseline:.3f})" if baseline is not None else ""
+    return f"{model['model']}: AUPRC {model['auprc']:.3f}{beside} over {model['examples']:,} examples"
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {number:,}" for name, number in counts.items())

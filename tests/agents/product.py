@@ -1,0 +1,204 @@
+"""The whole product in a test: made-up traffic, a replay of it, workers on a real Kafka, and what comes out."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from kafka import KafkaConsumer, TopicPartition
+
+from agents.publishing import Publisher
+from agents.settings import WorkerSettings
+from agents.topics import ensure_topics
+from streams.event_files import FileEvent
+from streams.flow import stages
+from streams.replay import Replay
+from streams.settings import Settings
+from streams.shop import ShopConfig, demo_plan, traffic
+from streams.stages import Output
+
+ROOT = Path(__file__).parents[2]
+SECRET = "not a secret, this is a test"
+END_MS = 1_780_000_000_000
+Record = dict[str, Any]
+Final = dict[str, dict[Any, Record]]
+
+
+def shop_events(hours: float, sessions_per_hour: float, seed: int = 7) -> list[FileEvent]:
+    """Events of a shop with planted dead ends, in order of time."""
+    start_ms = END_MS - int(hours * 3_600_000)
+    config = ShopConfig(seed=seed, sessions_per_hour=sessions_per_hour, start_ms=start_ms, hours=hours)
+    config = dataclasses.replace(config, plan=demo_plan(config))
+    return [
+        FileEvent(topic, json.dumps(event).encode(), event["occurred_at"]) for topic, event in traffic(config)
+    ]
+
+
+def final(outputs: Iterable[tuple[str, Record]]) -> Final:
+    """What a reader sees who keeps the last revision of an id; without scores, revisions and retractions."""
+    last: Final = {"sessions": {}, "enriched-page-views": {}, "page-scores": {}, "dead-end-alerts": {}}
+    for topic, record in outputs:
+        if topic not in last:
+            continue
+        key = (record["id"], record["revision"]) if topic == "dead-end-alerts" else record["id"]
+        held = last[topic].get(key)
+        if held is None or held.get("revision", 1) <= record.get("revision", 1):
+            last[topic][key] = record
+    last["sessions"] = {k: r for k, r in last["sessions"].items() if r["status"] != "retracted"}
+    # Interactions come by another topic than views: which of a session's events is seen first may differ.
+    left_out = ("revision", "status", "p_purchase", "p_exit", "model_version")
+    for topic in ("sessions", "enriched-page-views", "page-scores"):
+        names = (*left_out, "session_id") if topic == "enriched-page-views" else left_out
+        for record in last[topic].values():
+            for name in names:
+                record.pop(name, None)
+    return last
+
+
+def replayed(
+    events: Iterable[FileEvent], settings: Settings, partitions: int = 1
+) -> list[tuple[str, Record]]:
+    """Outputs of a replay."""
+    outputs: list[tuple[str, Record]] = []
+
+    def write(output: Output, line: bytes) -> None:
+        outputs.append((output.topic, json.loads(line)))
+
+    counts = {"visitor-events": partitions, "site-events": 1}
+    replay = Replay(stages(settings, SECRET, counts), settings, counts, write)
+    for event in events:
+        replay.feed(*event)
+    replay.finish()
+    return outputs
+
+
+class Deployment:
+    """Topics under a prefix of their own, publisher, workers and readers."""
+
+    def __init__(self, kafka: str, directory: Path, environment: dict[str, str] | None = None) -> None:
+        self.kafka = kafka
+        self.directory = directory
+        self.prefix = f"t{uuid.uuid4().hex[:8]}-"
+        self.environment = environment or {}
+        self.workers: list[subprocess.Popen[bytes]] = []
+        ensure_topics(WorkerSettings(kafka=kafka, topic_prefix=self.prefix))
+        self.publisher = Publisher(kafka, self.prefix)
+
+    def worker(self, name: str = "a", metrics_port: int = 0) -> subprocess.Popen[bytes]:
+        """Start a worker process."""
+        environment = os.environ | self.environment | {
+            "CULDESAC_KAFKA": self.kafka,
+            "CULDESAC_TOPIC_PREFIX": self.prefix,
+            "CULDESAC_APP_ID": f"{self.prefix}app",
+            "CULDESAC_DATA_DIR": str(self.directory / name),
+            "CULDESAC_SECRET": SECRET,
+            "CULDESAC_METRICS_PORT": str(metrics_port),
+        }  # fmt: skip
+        with (self.directory / f"worker-{name}.log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-c", "from agents.worker import run_worker; from agents.settings import load_settings; run_worker(load_settings())"], cwd=ROOT, env=environment, stdout=log, stderr=log
+            )
+        self.workers.append(process)
+        return process
+
+    def publish(self, events: Sequence[FileEvent]) -> None:
+        """Send events, and say how far time has come."""
+        for event in events:
+            self.publisher.send(*event)
+        self.publisher.tell()
+        self.publisher.push()
+
+    def end(self, settings: Settings) -> None:
+        """Say that nothing comes any more."""
+        assert self.publisher.now_ms is not None
+        self.publisher.tell(self.publisher.now_ms + settings.run_on_ms)
+        self.publisher.push()
+
+    def read(self, topics: Sequence[str]) -> list[tuple[str, Record]]:
+        """All records of some topics, each partition in its order."""
+        consumer = KafkaConsumer(bootstrap_servers=self.kafka)
+        records: list[tuple[str, Record]] = []
+        for topic in topics:
+            name = self.prefix + topic
+            tps = [TopicPartition(name, p) for p in sorted(consumer.partitions_for_topic(name) or ())]
+            consumer.assign(tps)
+            ends = consumer.end_offsets(tps)
+            consumer.seek_to_beginning(*tps)
+            while any(consumer.position(tp) < ends[tp] for tp in tps):
+                for fetched in consumer.poll(timeout_ms=200).values():
+                    records += [(topic, json.loads(record.value)) for record in fetched]
+        consumer.close()
+        return records
+
+    def wait_until_done(self, seconds: float = 120.0) -> None:
+        """Until each log in the order of the data has been read up to where it ended a moment ago."""
+        limit = time.monotonic() + seconds
+        for topics in (["page-views", "interactions", "orders", "identities"], ["visitor-events"], ["site-events"]):
+            time.sleep(1.5)  # the last mark follows the last event
+            ends = self._ends(topics)
+            while not self._are_read(ends):
+                assert any(worker.poll() is None for worker in self.workers), self.logs()
+                assert time.monotonic() < limit, f"not done: {ends}\n{self.logs()}"
+                time.sleep(0.5)
+        time.sleep(1.0)
+
+    def _ends(self, topics: Sequence[str]) -> dict[TopicPartition, int]:
+        consumer = KafkaConsumer(bootstrap_servers=self.kafka)
+        ends: dict[TopicPartition, int] = {}
+        for topic in topics:
+            name = self.prefix + topic
+            tps = [TopicPartition(name, p) for p in sorted(consumer.partitions_for_topic(name) or ())]
+            ends |= consumer.end_offsets(tps)
+        consumer.close()
+        return ends
+
+    def _are_read(self, ends: dict[TopicPartition, int]) -> bool:
+        consumer = KafkaConsumer(
+            bootstrap_servers=self.kafka, group_id=f"{self.prefix}app", enable_auto_commit=False
+        )
+        try:
+            return all((consumer.committed(tp) or 0) >= end for tp, end in ends.items())
+        finally:
+            consumer.close()
+
+    def logs(self) -> str:
+        """End of the workers' logs."""
+        return "\n".join(
+            f"--- {path.name}\n" + path.read_text(errors="replace")[-6000:]
+            for path in sorted(self.directory.glob("worker-*.log"))
+        )
+
+    def close(self) -> None:
+        """End what was started."""
+        for worker in self.workers:
+            if worker.poll() is None:
+                worker.kill()
+            worker.wait()
+        self.publisher.close()
+
+
+def differences(one: Final, other: Final) -> dict[str, Any]:
+    """How two sets of final outputs differ, by topic, with an example of each kind."""
+    found: dict[str, Any] = {}
+    for topic in one:
+        a, b = one[topic], other[topic]
+        wrong = [key for key in a.keys() & b.keys() if a[key] != b[key]]
+        if a.keys() != b.keys() or wrong:
+            fields = Counter(
+                name for key in wrong for name in a[key] | b[key] if a[key].get(name) != b[key].get(name)
+            )
+            found[topic] = {
+                "missing": len(a.keys() - b.keys()), "extra": len(b.keys() - a.keys()),
+                "wrong": len(wrong), "fields": fields,
+                "example": [(a[key], b[key]) for key in sorted(wrong, key=str)[:1]],
+            }  # fmt: skip
+    return found

@@ -1,0 +1,60 @@
+"""The whole product on a real broker equals its replay, whatever happens to the worker."""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agents.broker import EmbeddedKafka
+from streams.settings import HOUR_MS, Settings
+from tests.agents.product import Deployment, differences, final, replayed, shop_events
+
+SETTINGS = Settings(warm_up_ms=3 * HOUR_MS)
+ENVIRONMENT = {"CULDESAC_WARM_UP": "3h"}
+OUTPUTS = ["sessions", "enriched-page-views", "page-scores", "dead-end-alerts"]
+
+
+@pytest.fixture
+def deployment(kafka: EmbeddedKafka, tmp_path: Path) -> Iterator[Deployment]:
+    deployment = Deployment(kafka.bootstrap, tmp_path, ENVIRONMENT)
+    yield deployment
+    deployment.close()
+
+
+def test_kafka_equals_replay_also_after_ten_kills(deployment: Deployment) -> None:
+    events = shop_events(hours=14, sessions_per_hour=250)
+    expected = final(replayed(events, SETTINGS))
+    assert expected["dead-end-alerts"], "nothing was found: the test would say nothing about alerts"
+    source = random.Random(3)
+    cuts = [len(events) * part // 11 for part in range(12)]
+    for part in range(10):
+        worker = deployment.worker()
+        deployment.publish(events[cuts[part] : cuts[part + 1]])
+        time.sleep(4.5 + 2 * source.random())
+        worker.kill()
+        worker.wait()
+    deployment.publish(events[cuts[10] :])
+    deployment.end(SETTINGS)
+    worker = deployment.worker()
+    deployment.wait_until_done()
+    assert differences(expected, final(deployment.read(OUTPUTS))) == {}
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(20) == 0, deployment.logs()
+    copies = Counter(record["id"] for _, record in deployment.read(["enriched-page-views"]))
+    assert len(copies) == len(expected["enriched-page-views"])
+
+
+def test_kafka_equals_replay(deployment: Deployment) -> None:
+    events = shop_events(hours=8, sessions_per_hour=200)
+    expected = final(replayed(events, SETTINGS))
+    deployment.publish(events)
+    deployment.end(SETTINGS)
+    deployment.worker()
+    deployment.wait_until_done()
+    assert differences(expected, final(deployment.read(OUTPUTS))) == {}
