@@ -12,7 +12,8 @@ from streams.shop import Fault, plain_page
 
 DUE_VIEWS = 500
 """A fault of 40 points that is not found after so many views of its page was missed: of the made-up shop's
-faults, on busy pages and at any hour of the day, the slowest took 400.""" _HOUR_MS = 3_600_000
+faults, on busy pages and at any hour of the day, the slowest took 400."""
+_HOUR_MS = 3_600_000
 
 
 class Finding(NamedTuple):
@@ -70,7 +71,11 @@ class Findings:
         """Give each planted fault with its alert."""
         alerts = self._newest.alerts()
         return [
-            Finding(fault, next((alert for alert in alerts if _finds(alert, fault)), None))
+            Finding(
+                fault,
+                next((alert for alert in alerts if _finds(alert, fault)), None),
+                self._views_per_hour[fault],
+            )
             for fault in self._plan
         ]
 

@@ -105,7 +105,8 @@ class Marker:
         for unit in quiet:
             processor = unit.processor
             # Looked at again after the question: a record may have come meanwhile.
-            if unit.dead or not unit.idle.is_set() or unit.next_offset < ends[processor.context.upstream]:
+            end = ends.get(processor.context.upstream)
+            if end is None or unit.dead or not unit.idle.is_set() or unit.next_offset < end:
                 continue
             base = unit.acknowledged or processor.progress()  # type: ignore[union-attr]  # a source's processor
             silence_ms = int((now - unit.heard_at) * 1000)

@@ -15,10 +15,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import faust
+from aiokafka.errors import IllegalStateError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
@@ -88,6 +89,14 @@ class PumpConsumer(driver.Consumer):
     def _new_offset(self, tp: TP) -> int | None:
         return self.app.runner.committable(tp)
 
+    async def _commit_offsets(self, offsets: Mapping[TP, int], start_new_transaction: bool = True) -> bool:
+        before = {tp: self._committed_offset[tp] for tp in offsets}
+        done: bool = await super()._commit_offsets(offsets, start_new_transaction)
+        if not done:
+            # Faust takes them for committed all the same: it would not try again, nor the watchdog notice.
+            self._committed_offset.update(before)
+        return done
+
     async def _drain_messages(self, fetcher: Any) -> None:
         try:
             while not (self._stopped.is_set() or fetcher._stopped.is_set()):
@@ -131,6 +140,8 @@ class PumpConsumer(driver.Consumer):
             if batch[start].offset > unit.next_offset and not self._accept_gap(tp, unit, batch[start].offset):
                 self._seek_back.add(tp)
                 return
+            if not unit.is_source and batch[-1].offset - batch[start].offset != len(batch) - 1 - start:
+                self._lacks(tp, batch[start].offset, batch[-1].offset)
             while start < len(batch):
                 while not unit.room.is_set() and not unit.dead:
                     await unit.room.wait()
@@ -156,10 +167,15 @@ class PumpConsumer(driver.Consumer):
             )
             unit.next_offset = found
             return True
-        self.app.runner.crash(
-            73, f"{tp.topic}/{tp.partition} lacks offsets {unit.next_offset} to {found - 1}"
-        )
+        self._lacks(tp, unit.next_offset, found - 1)
         return False
+
+    def _lacks(self, tp: TP, first: int, last: int) -> None:
+        self.app.runner.crash(
+            73,
+            f"{tp.topic}/{tp.partition} lacks records from {first} to {last}: they were deleted before they were "
+            "applied (see the topic's retention.ms); start anew under another app id",
+        )
 
     async def _go_back(self) -> None:
         assignment = self.assignment() if self._seek_back else ()
@@ -168,7 +184,10 @@ class PumpConsumer(driver.Consumer):
             if tp not in assignment:
                 self._seek_back.discard(tp)
             elif units:
-                await self.seek(tp, min(unit.next_offset for unit in units))
+                try:
+                    await self.seek(tp, min(unit.next_offset for unit in units))
+                except IllegalStateError:
+                    continue  # taken away just now, which the next look will see
                 self._seek_back.discard(tp)
 
 
@@ -183,6 +202,11 @@ class PumpApp(faust.App):
 
     def _new_transport(self) -> Any:
         return _PumpTransport(self.conf.broker_consumer, self, loop=self.loop)
+
+    async def on_stop(self) -> None:
+        """Stop the sender too, after the last commit."""
+        await super().on_stop()
+        await self.runner.sender.stop()
 
     def subscribe(self, name: str, topics: Iterable[str]) -> None:
         """Declare one agent that consumes these topics; the pump hands their records over, past its stream."""

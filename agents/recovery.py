@@ -6,24 +6,39 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from agents.stores import Store, StoreError, read_top
+from agents.stores import FENCE_KEY, Statement, Store, StoreError, read_fence, read_top
 
 log = logging.getLogger(__name__)
 
 REPORT_S = 2.0
 """A long recovery says how far it is this often."""
+TAIL = 2_000
+"""The newest fence is looked for among so many last records, so that rows need not wait for it in memory."""
+
+Target = tuple[str, int]
 
 
-async def recover(
-    kafka: str,
-    stores: Mapping[tuple[str, int], Store],
-    is_current: Callable[[], bool],
-    stall_s: float = 60.0,
-) -> int:
-    """Read what the stores lack from their changelogs.
+class Recovered(NamedTuple):
+    """What a recovery did.
+
+    Attributes
+    ----------
+    records
+        How many changelog records were read.
+    heal
+        (changelog topic, partition) to the keys that must be written again; see `Store.end_recovery`.
+    """
+
+    records: int
+    heal: dict[Target, list[bytes]]
+
+
+async def recover(kafka: str, stores: Mapping[Target, Store], stall_s: float = 60.0) -> Recovered:
+    """Read what the stores lack from their changelogs. May be cancelled, and begun anew with the same folders.
 
     Parameters
     ----------
@@ -31,57 +46,88 @@ async def recover(
         Bootstrap servers.
     stores
         (changelog topic, partition) to its store.
-    is_current
-        False as soon as the assignment has changed: then recovery stops early.
     stall_s
         Give up when nothing has come for so long (s).
-
-    Returns
-    -------
-    int
-        Records read.
 
     Raises
     ------
     StoreError
-        A changelog stands still, or a record in it is not ours.
+        A changelog stands still or is not the store's, or a record in it is not ours.
     """
-    wanted = {TopicPartition(*target): store for target, store in stores.items()}
-    if not wanted:
-        return 0
+    if not stores:
+        return Recovered(0, {})
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=kafka,
+        bootstrap_servers=kafka.split(","),
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         max_partition_fetch_bytes=4 << 20,
         fetch_max_wait_ms=100,
     )
-    await consumer.start()
     try:
-        consumer.assign(list(wanted))
-        ends = await consumer.end_offsets(list(wanted))
-        begins = await consumer.beginning_offsets(list(wanted))
-        positions: dict[TopicPartition, int] = {}
-        for tp, store in wanted.items():
-            start = max(store.persisted + 1, begins[tp])
-            if start > ends[tp]:
+        await consumer.start()
+        return await _Recovery(consumer, stores, stall_s).run()
+    finally:
+        await consumer.stop()
+
+
+class _Recovery:
+    def __init__(self, consumer: Any, stores: Mapping[Target, Store], stall_s: float) -> None:
+        self._consumer = consumer
+        self._stores = {TopicPartition(*target): store for target, store in stores.items()}
+        self._stall_s = stall_s
+
+    async def run(self) -> Recovered:
+        consumer, stores = self._consumer, self._stores
+        consumer.assign(list(stores))
+        ends = await consumer.end_offsets(list(stores))
+        begins = await consumer.beginning_offsets(list(stores))
+        starts: dict[TopicPartition, int] = {}
+        for tp, store in stores.items():
+            starts[tp] = max(store.persisted + 1, begins[tp])
+            if starts[tp] > ends[tp]:
                 raise StoreError(
                     f"{store.directory} is ahead of its changelog {tp.topic}: the topic was deleted or made anew; "
                     "remove the directory to start anew, or bring the topic back"
                 )
-            positions[tp] = start
+        tails = {tp: ends[tp] - TAIL for tp in stores if ends[tp] - starts[tp] > 2 * TAIL}
+        await self._read(tails, ends, self._glimpse)
+        records = await self._read(starts, ends, self._take, "recovering state")
+        heal: dict[Target, list[bytes]] = {}
+        for tp, store in stores.items():
+            heal[tp.topic, tp.partition] = store.end_recovery(await consumer.position(tp) - 1)
+        return Recovered(records, heal)
+
+    def _glimpse(self, store: Store, record: Any) -> None:
+        if record.key == FENCE_KEY:
+            store.hint(read_fence(record.value or b""))
+
+    def _take(self, store: Store, record: Any) -> None:
+        top = read_top(record.headers)
+        store.recover(Statement(record.offset, record.key, record.value, top))
+
+    async def _read(
+        self,
+        starts: Mapping[TopicPartition, int],
+        ends: Mapping[TopicPartition, int],
+        take: Callable[[Store, Any], None],
+        report: str = "",
+    ) -> int:
+        """Hand the records from `starts` to `ends`, and a few that came meanwhile, to `take`."""
+        consumer, stores = self._consumer, self._stores
+        for tp, start in starts.items():
             consumer.seek(tp, start)
-        todo = {tp for tp, start in positions.items() if start < ends[tp]}
-        consumer.pause(*(tp for tp in wanted if tp not in todo))
-        total = sum(ends[tp] - positions[tp] for tp in todo)
+        todo = {tp for tp, start in starts.items() if start < ends[tp]}
+        consumer.pause(*(tp for tp in stores if tp not in todo))
+        consumer.resume(*todo)
+        total = sum(ends[tp] - starts[tp] for tp in todo)
         read, heard, reported = 0, time.monotonic(), time.monotonic()
-        while todo and is_current():
-            fetched = await consumer.getmany(timeout_ms=200)
+        while todo:
+            fetched = await consumer.getmany(*todo, timeout_ms=200)
             now = time.monotonic()
             for tp, records in fetched.items():
-                store = wanted[tp]
+                store = stores[tp]
                 for record in records:
-                    store.recover(record.offset, record.key, record.value, read_top(record.headers))
+                    take(store, record)
                 read += len(records)
                 heard = now
                 await asyncio.sleep(0)
@@ -90,13 +136,11 @@ async def recover(
                 if await consumer.position(tp) >= ends[tp]:
                     todo.discard(tp)
                     consumer.pause(tp)
-            if now - heard > stall_s:
+            if now - heard > self._stall_s:
                 raise StoreError(
-                    f"no changelog record for {stall_s:.0f} s with {len(todo)} partitions to recover"
+                    f"no changelog record for {self._stall_s:.0f} s with {len(todo)} partitions to recover"
                 )
-            if now - reported > REPORT_S:
+            if report and now - reported > REPORT_S:
                 reported = now
-                log.info("recovering state: %d of about %d changelog records", read, total)
+                log.info("%s: %d of about %d changelog records", report, read, total)
         return read
-    finally:
-        await consumer.stop()

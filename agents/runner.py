@@ -12,12 +12,14 @@ consumer hands whole batches to them (`agents/pump.py`); at each new assignment 
 first (`agents/recovery.py`, `agents/stores.py`); marks of the inputs go into the visitors' log
 (`agents/marking.py`). Whatever it can't do right it does not do: it says why and exits, with these codes: 70 a
 batch failed; 71 commits stand still; 72 nothing assigned; 73 records are missing; 74 the state can't be used;
-75 the event loop stood still; 78 a record went past the pump; 79 the last commit got no answer.
+75 the event loop stood still; 76 another worker wrote to a changelog of ours; 77 this worker stood still for so
+long that the group may have given it up; 78 a record went past the pump; 79 the last commit got no answer.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import os
 import sys
@@ -35,15 +37,19 @@ from agents.marking import Marker
 from agents.pump import PumpApp, PumpConsumer
 from agents.recovery import recover
 from agents.sending import Sender
-from agents.stores import Store, StoreError
+from agents.stores import FENCE_KEY, Store, StoreError, lock_folder
 from agents.units import Unit, describe
 from streams.processors import LogProcessor, SourceProcessor
 from streams.stages import LogStage, SourceStage
 
 log = logging.getLogger(__name__)
 
+LEASE = 0.8
+"""Part of the session time that the event loop may stand still: beyond, someone else may own the partitions."""
 RECORDS_IN_MEMORY = 50_000
 """State records held decoded per unit; the rest is read from the local store."""
+ROWS_AT_ONCE = 20_000
+"""Rows whose deadlines are restored between two looks at the event loop (about 50 ms)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,23 +97,31 @@ class Deployment:
 
 
 class Runner:
-    """Units of the partitions that this worker owns."""
+    """Units of the partitions that this worker owns.
+
+    Raises
+    ------
+    StoreError
+        Another worker uses the data folder.
+    """
 
     def __init__(self, deployment: Deployment) -> None:
         self.deployment = deployment
+        self._lock = lock_folder(deployment.data_dir)
         self.sender = Sender(deployment.kafka, deployment.prefix)
         self.generation = -1
         self.is_open = False
         self._units: dict[TP, list[Unit]] = defaultdict(list)
         self._stores: list[Store] = []
-        self._marking: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._opening: asyncio.Task[None] | None = None
+        self._beat = time.monotonic()
         self._started = False
         self.app = self._make_app()
         self.app.runner = self
 
     def _make_app(self) -> PumpApp:
         deployment = self.deployment
-        deployment.data_dir.mkdir(parents=True, exist_ok=True)
         app = PumpApp(
             deployment.app_id,
             broker=f"kafka://{deployment.kafka.replace(',', ';')}",
@@ -169,8 +183,15 @@ class Runner:
         sys.stderr.flush()
         os._exit(code)
 
+    def check_lease(self) -> None:
+        """End this process if it stood still for so long that the group may have given it up."""
+        silent_s = time.monotonic() - self._beat
+        if silent_s > LEASE * self.deployment.session_s:
+            self.crash(77, f"stood still for {silent_s:.0f} s: someone else may own its partitions")
+
     async def drain(self, seconds: float) -> None:
         """Let units finish what they have folded, unless this worker has been given up by the group."""
+        await self._stop_opening()
         live = [unit for unit in self.units() if not unit.dead]
         if live and self.consumer.is_member(self.generation):
             waits = [asyncio.ensure_future(unit.idle.wait()) for unit in live]
@@ -179,14 +200,18 @@ class Runner:
                 wait.cancel()
         for unit in live:
             unit.kill()
+        # What is on its way should be there before the next owner looks.
+        if not await self.sender.flush(seconds):
+            log.warning("the broker has not acknowledged everything that was sent")
 
     async def release(self) -> None:
         """Give up all units and their stores."""
         self.is_open = False
-        if self._marking is not None:
-            self._marking.cancel()
-            await asyncio.gather(self._marking, return_exceptions=True)
-            self._marking = None
+        await self._stop_opening()
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         for unit in self.units():
             await unit.stop()
         self._units.clear()
@@ -194,24 +219,41 @@ class Runner:
             store.close()
         self._stores = []
 
+    async def _stop_opening(self) -> None:
+        """Break off a takeover that has been overtaken; it must be gone before its stores are closed."""
+        opening = self._opening
+        if opening is not None and opening is not asyncio.current_task() and not opening.done():
+            opening.cancel()
+            await asyncio.wait([opening])
+
     # ---- taking over partitions
 
     async def _on_rebalance_complete(self, *_: Any, **__: Any) -> None:
+        generation = self.app.consumer_generation_id
+        self._opening = asyncio.ensure_future(self._open(generation))
         try:
-            await self._open()
+            await self._opening
         except asyncio.CancelledError:
-            raise
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            # Broken off because the partitions are being taken away again. If we returned now, Faust would resume
+            # consuming in the middle of that; when the next generation is known, it looks and does not.
+            while self.app.consumer_generation_id == generation:
+                await asyncio.sleep(0.05)
         except StoreError as error:
             self.crash(74, str(error))
         except BaseException as error:  # noqa: BLE001  # Faust would log it and go on without state
             self.crash(74, f"taking over partitions failed: {error!r}")
 
-    async def _open(self) -> None:
-        generation = self.app.consumer_generation_id
+    async def _open(self, generation: int) -> None:
         await self.release()
         if not self._started:
             await self.sender.start()
             self._started = True
+        # What units of before have sent must be in the changelogs before these are read.
+        if not await self.sender.flush(self.sender.timeout_s):
+            raise TimeoutError("the broker does not acknowledge what was sent")
         consumer, deployment = self.consumer, self.deployment
         assignment = sorted(consumer.assignment())
         began = time.monotonic()
@@ -221,11 +263,9 @@ class Runner:
                 if tp.topic == deployment.prefix + stage.log:
                     directory = deployment.data_dir / "state" / stage.name / str(tp.partition)
                     store = Store(directory)
-                    stores[deployment.prefix + deployment.changelog(stage.name), tp.partition] = store
+                    stores[self._changelog_of(stage, tp)] = store
                     self._stores.append(store)
-        read = await recover(deployment.kafka, stores, lambda: self.app.consumer_generation_id == generation)
-        if self.app.consumer_generation_id != generation:
-            return
+        recovered = await recover(deployment.kafka, stores)
         earliest = await consumer.earliest_offsets(*assignment) if assignment else {}
         committed = await consumer.seek_to_committed() if assignment else {}
         for tp in assignment:
@@ -236,17 +276,27 @@ class Runner:
                     self._add_source(source, topic, tp, max(first, done or 0))
             for stage in deployment.logs:
                 if topic == stage.log:
-                    store = stores[deployment.prefix + deployment.changelog(stage.name), tp.partition]
-                    await self._add_log(stage, tp, store, first, done)
+                    target = self._changelog_of(stage, tp)
+                    await self._add_log(stage, tp, stores[target], recovered.heal[target], first, done)
         if self.app.consumer_generation_id != generation:
             return
         self.generation, self.is_open = generation, True
         for unit in self.units():
             unit.start()
-        self._marking = asyncio.ensure_future(self._mark())
+        self._beat = time.monotonic()
+        self._tasks = [asyncio.ensure_future(self._mark()), asyncio.ensure_future(self._keep_lease())]
         log.info("took over %d partitions in %.1f s, %d changelog records read", len(assignment),
-                 time.monotonic() - began, read)  # fmt: skip
+                 time.monotonic() - began, recovered.records)  # fmt: skip
         log.debug("units: %s", describe(self.units()))
+
+    async def _keep_lease(self) -> None:
+        while True:
+            await asyncio.sleep(self.deployment.session_s / 20)
+            self.check_lease()
+            self._beat = time.monotonic()
+
+    def _changelog_of(self, stage: LogStage, tp: TP) -> tuple[str, int]:
+        return self.deployment.prefix + self.deployment.changelog(stage.name), tp.partition
 
     def _add_source(self, stage: SourceStage, topic: str, tp: TP, next_offset: int) -> None:
         processor = SourceProcessor(stage, topic, tp.partition, self.deployment.out_of_orderness_ms)
@@ -254,7 +304,7 @@ class Runner:
         self._units[tp].append(self._unit(processor, tp, next_offset))
 
     async def _add_log(
-        self, stage: LogStage, tp: TP, store: Store, first: int, committed: int | None
+        self, stage: LogStage, tp: TP, store: Store, heal: list[bytes], first: int, committed: int | None
     ) -> None:
         fence = store.fence
         if fence is None and (committed or 0) > first:
@@ -262,14 +312,18 @@ class Runner:
                 f"{tp.topic}/{tp.partition} was read up to {committed}, but {stage.name} has no state: its "
                 f"changelog {self.deployment.changelog(stage.name)} was lost; start anew under another app id"
             )
-        heal = store.end_recovery()
         processor = LogProcessor(stage, tp.partition, store, RECORDS_IN_MEMORY, fence)
         state = processor.context.state
-        await asyncio.to_thread(state.restore, store.rows())
-        state.touch(key.decode() for key in heal)
+        rows = store.rows()
+        while chunk := list(itertools.islice(rows, ROWS_AT_ONCE)):
+            state.restore(chunk)
+            await asyncio.sleep(0)
+        state.touch(key.decode() for key in heal if key != FENCE_KEY)
         next_offset = first if fence is None else fence.offset + 1
-        changelog = self.deployment.changelog(stage.name)
-        self._units[tp].append(self._unit(processor, tp, next_offset, store, changelog))
+        unit = self._unit(processor, tp, next_offset, store, self.deployment.changelog(stage.name))
+        if heal:
+            unit.touch()
+        self._units[tp].append(unit)
 
     def _unit(
         self,
@@ -289,6 +343,7 @@ class Runner:
             store,
             changelog,
             self.deployment.checkpoint,
+            self.check_lease,
         )
 
     # ---- marks
@@ -306,8 +361,9 @@ class Runner:
             tps = [TP(unit.topic, unit.partition) for unit in units]
             found = await self.consumer.highwaters(*tps)
             return {
-                unit.processor.context.upstream: found.get(tp) or 0
+                unit.processor.context.upstream: end
                 for unit, tp in zip(units, tps, strict=True)
+                if (end := found.get(tp)) is not None
             }
 
         marker = Marker(self.sender, deployment.partitions, upstreams, sources, ends)

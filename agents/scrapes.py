@@ -35,9 +35,8 @@ class Scrape:
     def total(self, name: str, **labels: str) -> float:
         """Sum over all time series that have these labels; 0 where there are none."""
         wanted = labels.items()
-        return sum(
-            figure for key, figure in self._figures.get(name, {}).items() if wanted <= dict(key).items()
-        )
+        found = [figure for key, figure in self._figures.get(name, {}).items() if wanted <= dict(key).items()]
+        return float(sum(found))
 
     def greatest(self, name: str, **labels: str) -> float | None:
         """Greatest of the time series that have these labels; None where there are none."""

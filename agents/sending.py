@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -16,6 +18,8 @@ from streams.stages import EVERY_PARTITION, Output
 
 MAX_BATCH_BYTES = 768 * 1024
 """Below the broker's default limit for a batch (1 MiB)."""
+MAX_RECORD_BYTES = 1_000_000
+"""A single record may fill a batch up to that limit."""
 
 Headers = list[tuple[str, bytes]]
 """A list, for aiokafka's builder takes no other sequence."""
@@ -29,11 +33,20 @@ class Record(NamedTuple):
     headers: Headers
 
 
+class Span(NamedTuple):
+    """Where records ended up in a partition: offsets of the first and of the last of them."""
+
+    first: int
+    last: int
+
+
 class RecordTooLargeError(RuntimeError):
-    """A record does not fit into a batch."""
+    """A record is larger than Kafka takes."""
 
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
+_SPEC_VERSION = ("ce_specversion", b"1.0")
+_CONTENT_TYPE = ("content-type", b"application/json")
 
 
 def encode(
@@ -52,12 +65,12 @@ def encode(
     """
     topic, key = output.topic, output.key.encode()
     headers = [
-        ("ce_specversion", b"1.0"),
+        _SPEC_VERSION,
         ("ce_id", f"{output.id}:{output.revision}".encode()),
-        ("ce_type", f"culdesac.{topic}".encode()),
+        ("ce_type", b"culdesac." + topic.encode()),
         ("ce_source", source),
         ("ce_time", format_ms(output.time_ms).encode()),
-        ("content-type", b"application/json"),
+        _CONTENT_TYPE,
     ]
     count = partitions[topic]
     if output.partition is None:
@@ -84,61 +97,92 @@ class Sender:
 
     def __init__(self, kafka: str, prefix: str = "", timeout_s: float = 75.0) -> None:
         self._prefix = prefix
-        self._timeout_s = timeout_s
+        self.timeout_s = timeout_s
         self._kafka = kafka
-        self._producer: AIOKafkaProducer
+        self._producer: AIOKafkaProducer | None = None
 
     async def start(self) -> None:
         """Connect."""
-        self._producer = AIOKafkaProducer(
+        producer = AIOKafkaProducer(
             bootstrap_servers=self._kafka,
             acks="all",
             enable_idempotence=True,
             max_batch_size=MAX_BATCH_BYTES,
-            request_timeout_ms=int(self._timeout_s * 1000),
+            request_timeout_ms=int(self.timeout_s * 1000),
             linger_ms=0,
         )
-        await self._producer.start()
+        try:
+            await producer.start()
+        except BaseException:
+            await producer.stop()
+            raise
+        self._producer = producer
 
-    async def stop(self) -> None:
-        """Disconnect; what is not acknowledged yet may be lost, and will be sent again by whoever goes on."""
-        await self._producer.stop()
+    async def stop(self, seconds: float = 2.0) -> None:
+        """Disconnect; what is not acknowledged by then may be lost, and will be sent again by whoever goes on."""
+        if self._producer is not None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._producer.stop(), seconds)
 
-    async def send(self, batches: Mapping[tuple[str, int], Sequence[Record]]) -> dict[tuple[str, int], int]:
-        """Send records and wait until all are acknowledged; return each partition's last offset.
+    async def flush(self, seconds: float) -> bool:
+        """Wait for all that is on its way, even of those who have stopped waiting; tell whether it has arrived."""
+        if self._producer is not None:
+            try:
+                await asyncio.wait_for(self._producer.flush(), seconds)
+            except TimeoutError:
+                return False
+        return True
+
+    async def send(self, batches: Mapping[tuple[str, int], Sequence[Record]]) -> dict[tuple[str, int], Span]:
+        """Send records and wait until all are acknowledged; tell where they are.
+
+        Of each partition only one batch is on its way: none may arrive whose predecessor did not, for readers
+        drop what comes after its successors.
 
         Raises
         ------
         RecordTooLargeError
-            One record is larger than a batch may be.
+            One record is larger than Kafka takes; nothing has been sent.
         TimeoutError
             The broker did not answer in time.
         """
-        pending: list[tuple[tuple[str, int], asyncio.Future[Any], int]] = []
-        async with asyncio.timeout(self._timeout_s):
-            for (topic, number), records in batches.items():
-                for batch, count in self._batches(topic, records):
+        if self._producer is None:
+            raise RuntimeError("start the sender first")
+        queues = {target: self._batches(target[0], records) for target, records in batches.items()}
+        spans: dict[tuple[str, int], Span] = {}
+        async with asyncio.timeout(self.timeout_s):
+            while queues := {target: queue for target, queue in queues.items() if queue}:
+                pending: list[tuple[tuple[str, int], asyncio.Future[Any], int]] = []
+                for (topic, number), queue in queues.items():
+                    batch, count = queue.popleft()
                     future = await self._producer.send_batch(batch, self._prefix + topic, partition=number)
                     pending.append(((topic, number), future, count))
-            last: dict[tuple[str, int], int] = {}
-            for target, future, count in pending:
-                last[target] = (await future).offset + count - 1
-        return last
+                for target, future, count in pending:
+                    first = (await future).offset
+                    begun = spans.get(target)
+                    spans[target] = Span(first if begun is None else begun.first, first + count - 1)
+        return spans
 
-    def _batches(self, topic: str, records: Sequence[Record]) -> list[tuple[Any, int]]:
+    def _batches(self, topic: str, records: Sequence[Record]) -> deque[tuple[Any, int]]:
+        """Build closed batches, each with its number of records."""
         now_ms = int(time.time() * 1000)
-        create = self._producer.create_batch
-        batches: list[tuple[Any, int]] = []
+        create = self._producer.create_batch  # type: ignore[union-attr]  # `send` has seen that it is there
+        batches: deque[tuple[Any, int]] = deque()
         batch, count = create(), 0
         for key, value, headers in records:
-            if batch.append(timestamp=now_ms, key=key, value=value, headers=headers) is None:
+            added = batch.append(timestamp=now_ms, key=key, value=value, headers=headers)
+            if added is None:
                 batch.close()
                 batches.append((batch, count))
                 batch, count = create(), 0
-                if batch.append(timestamp=now_ms, key=key, value=value, headers=headers) is None:
-                    raise RecordTooLargeError(f"a record for {topic} of {len(value or b'')} bytes")
+                added = batch.append(timestamp=now_ms, key=key, value=value, headers=headers)
+            # A batch takes its first record whatever its size, and the broker would refuse it.
+            if added is None or added.size > MAX_RECORD_BYTES:
+                raise RecordTooLargeError(
+                    f"a record for {topic} of {len(value or b'')} bytes, key {key[:80]!r}"
+                )
             count += 1
         if count:
             batch.close()
             batches.append((batch, count))
-        return [(built, n) for built, n in batches if n]
+        return batches

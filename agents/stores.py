@@ -2,17 +2,21 @@
 
 Because a stage is a function of its log, every changelog row is a truthful statement: "after applying the log up
 to offset `top`, this key has this value". Nothing that a crashed or a frozen worker left there is ever wrong; it
-may only be too new. So recovery needs one rule: take the newest fence there is, and of each key the statement
-with the greatest `top` that is not beyond that fence. Statements beyond it are left out, and their keys written
-again, lest compaction keep the wrong one.
+may only be too new, or come late. So recovery needs one rule: take the newest fence there is, and of each key the
+statement with the greatest `top` that is not beyond that fence. Where the last record of a key is another one, the
+key is written again, lest compaction keep the wrong one.
+
+The local copy also remembers up to where it has the changelog (`persisted`). It never passes a statement that is
+beyond its own fence: a fence that comes later may make it count.
 """
 
 from __future__ import annotations
 
-import shutil
+import fcntl
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import rocksdict
@@ -20,17 +24,29 @@ import rocksdict
 from streams.processors import STATE_FORMAT, Fence
 
 FENCE_KEY = b"\x00fence"
+CHUNK = 20_000
+"""Rows written at once while recovering; bounds memory."""
 _PERSISTED_KEY = b"\x00changelog"
 _TOP_HEADER = "top"
 _encode = msgspec.json.encode
 _decode_fence = msgspec.json.Decoder(Fence).decode
 
-ChangelogRow = tuple[bytes, bytes | None, int]
-"""Key, row (None: deleted), and the offset of the log up to which the statement holds."""
+
+class Statement(NamedTuple):
+    """A changelog record: at `offset`, after applying the log up to `top`, `key` has `row` (None: none)."""
+
+    offset: int
+    key: bytes
+    row: bytes | None
+    top: int
 
 
 class StoreError(RuntimeError):
     """The state can't be used; the message says what to do."""
+
+
+class ForeignWriterError(StoreError):
+    """Someone else has written to the changelog: what it wrote must be read before anything else is written."""
 
 
 def top_header(top: int) -> list[tuple[str, bytes]]:
@@ -56,6 +72,26 @@ def read_top(headers: Iterable[tuple[str, bytes]]) -> int:
     raise StoreError("a changelog record without offset: does another program write to this topic?")
 
 
+def lock_folder(directory: Path) -> int:
+    """Make a data folder and keep it for this process, until it ends; return the lock's file descriptor.
+
+    Raises
+    ------
+    StoreError
+        Another process has it.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(directory / "lock", os.O_CREAT | os.O_RDWR, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise StoreError(
+            f"{directory} is in use by another worker: give each worker a folder of its own"
+        ) from None
+    return descriptor
+
+
 class Store:
     """Local copy of the state of one stage and partition.
 
@@ -63,6 +99,13 @@ class Store:
     ----------
     directory
         Made where it is missing. A copy in a format that is not ours is refused.
+
+    Attributes
+    ----------
+    fence
+        Newest fence in the local copy; None: there is no state yet.
+    persisted
+        Changelog offset from which on the next recovery does not need to read again.
 
     Raises
     ------
@@ -86,11 +129,21 @@ class Store:
                     f"{directory} is in use: another worker runs with this data directory; give each its own"
                 ) from error
             raise StoreError(f"{directory} can't be opened ({error}); remove it, it is rebuilt") from error
-        self._pending: list[ChangelogRow] = []
         row = self._db.get(FENCE_KEY)
         self.fence: Fence | None = None if row is None else read_fence(row)
         row = self._db.get(_PERSISTED_KEY)
         self.persisted = -1 if row is None else int(row)
+        self._read_to = self.persisted
+        self._open_top = -1
+        self._begin()
+
+    def _begin(self) -> None:
+        """Forget what recovery remembers."""
+        self._base = self._newest = self._last_fence = -1 if self.fence is None else self.fence.offset
+        self._fence_row: bytes | None = None
+        self._pending: list[Statement] = []
+        self._applied: dict[bytes, tuple[int, int]] = {}  # key to top and changelog offset of what counts
+        self._last: dict[bytes, int] = {}  # key to the changelog offset of its last record
 
     def get(self, key: bytes, /) -> bytes | None:
         """Row of a key, or None."""
@@ -103,52 +156,127 @@ class Store:
             if not key.startswith(b"\x00"):
                 yield key, row
 
-    def write(self, rows: Sequence[tuple[bytes, bytes | None]], fence: bytes, persisted: int) -> None:
-        """Write rows and fence in one atomic step; `persisted` is the changelog offset that they include."""
+    # ---- while the partition is ours
+
+    def write(
+        self, rows: Sequence[tuple[bytes, bytes | None]], fence: bytes, top: int, first: int, last: int
+    ) -> None:
+        """Take in rows and fence in one atomic step.
+
+        Parameters
+        ----------
+        rows, fence, top
+            As they stand in the changelog.
+        first, last
+            Changelog offsets of the first of them and of the fence.
+
+        Raises
+        ------
+        ForeignWriterError
+            They do not follow what was known of the changelog; nothing has been written.
+        """
+        if first != self._read_to + 1 or last != first + len(rows):
+            raise ForeignWriterError(
+                f"another worker wrote to the changelog of {self.directory.parent.name}/{self.directory.name} "
+                f"(offsets {self._read_to + 1} to {last}); a restart takes it in"
+            )
+        self._read_to = last
+        self._put(rows, fence, last if top >= self._open_top else self.persisted)
+
+    def _put(
+        self, rows: Iterable[tuple[bytes, bytes | None]], fence: bytes | None = None, persisted: int = -1
+    ) -> None:
+        """Write in one atomic step; without a fence the rows alone."""
         batch = rocksdict.WriteBatch(raw_mode=True)
         for key, row in rows:
             if row is None:
                 batch.delete(key)
             else:
                 batch.put(key, row)
-        batch.put(FENCE_KEY, fence)
-        batch.put(_PERSISTED_KEY, str(persisted).encode())
+        if fence is not None:
+            batch.put(FENCE_KEY, fence)
+            batch.put(_PERSISTED_KEY, str(persisted).encode())
+            self.persisted = persisted
         self._db.write(batch)
-        self.persisted = persisted
 
-    def recover(self, offset: int, key: bytes, row: bytes | None, top: int) -> None:
-        """Take in the changelog record at `offset`, in the order of the changelog."""
-        reached = -1 if self.fence is None else self.fence.offset
-        if top <= reached:
+    # ---- recovery
+
+    def hint(self, fence: Fence) -> None:
+        """Learn early of a fence that stands further on in the changelog: so less has to be kept in memory."""
+        self._newest = max(self._newest, fence.offset)
+
+    def recover(self, statement: Statement) -> None:
+        """Take in a changelog record, in the order of the changelog. Nothing counts before `end_recovery`."""
+        offset, key, row, top = statement
+        self._read_to = offset
+        if key == FENCE_KEY:
+            fence = read_fence(row or b"")
+            self._last_fence = fence.offset
+            if self.fence is None or fence.offset > self.fence.offset:
+                self.fence, self._fence_row = fence, row
+                self._newest = max(self._newest, fence.offset)
             return
-        if key != FENCE_KEY:
-            self._pending.append((key, row, top))
+        self._last[key] = offset
+        if top <= self._base:
+            # The local copy has it, or something newer.
+            if row == self.get(key):
+                self._applied[key] = (top, offset)
             return
-        fence = read_fence(row or b"")
-        newest: dict[bytes, tuple[int, bytes | None]] = {}
+        self._pending.append(statement)
+        if len(self._pending) % CHUNK == 0:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Write of each key the pending statement with the greatest top up to the newest fence; keep the others.
+
+        What is written here is of use only with the fence that `end_recovery` writes; until then `persisted` stays
+        where it was, and a recovery that is broken off begins there again.
+        """
+        newest: dict[bytes, bytes | None] = {}
         beyond = []
-        for pending in self._pending:
-            if pending[2] > fence.offset:
-                beyond.append(pending)
-            elif pending[2] >= newest.get(pending[0], (-1, None))[0]:
-                newest[pending[0]] = (pending[2], pending[1])
-        self.write([(k, value) for k, (_, value) in newest.items()], row or b"", offset)
-        self.fence, self._pending = fence, beyond
+        for statement in self._pending:
+            if statement.top > self._newest:
+                beyond.append(statement)
+                continue
+            applied = self._applied.get(statement.key)
+            if applied is None or statement.top >= applied[0]:
+                self._applied[statement.key] = (statement.top, statement.offset)
+                newest[statement.key] = statement.row
+        self._pending = beyond
+        self._put(newest.items())
 
-    def end_recovery(self) -> list[bytes]:
-        """Keys whose last statement in the changelog lies beyond the fence: their rows must be written again."""
-        keys = list(dict.fromkeys(key for key, _, _ in self._pending))
-        self._pending = []
-        return keys
+    def end_recovery(self, read_to: int = -1) -> list[bytes]:
+        """Make what was read the state.
+
+        Parameters
+        ----------
+        read_to
+            Changelog offset that has been reached, although compaction may have left no record there.
+
+        Returns
+        -------
+        list
+            Keys that must be written again, for their last record is not what counts; `FENCE_KEY` among them
+            means that the last fence is not the newest.
+        """
+        self._read_to = max(self._read_to, read_to)
+        self._settle()
+        beyond = self._pending
+        if self.fence is not None:
+            if self._newest > self.fence.offset:
+                raise StoreError("a fence that was in the changelog is gone: does something delete from it?")
+            row = self._fence_row or write_fence(self.fence)
+            self._put((), row, beyond[0].offset - 1 if beyond else self._read_to)
+        self._open_top = max((statement.top for statement in beyond), default=-1)
+        heal = [key for key, offset in self._last.items() if self._applied.get(key, (0, -1))[1] != offset]
+        if self.fence is not None and self._last_fence < self.fence.offset:
+            heal.append(FENCE_KEY)
+        self._begin()
+        return heal
 
     def close(self) -> None:
         """Give the folder back."""
         self._db.close()
-
-    def destroy(self) -> None:
-        """Close and remove the local copy; the changelog can rebuild it."""
-        self.close()
-        shutil.rmtree(self.directory, ignore_errors=True)
 
 
 def write_fence(fence: Fence) -> bytes:

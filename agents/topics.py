@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
@@ -24,6 +25,7 @@ from schemas.topics import TOPICS, Topic
 
 WAIT_S = 30.0
 """How long leaders may take to be elected."""
+CONNECT_S = 3.0
 _STATELESS = ("inputs", "outputs")
 
 
@@ -166,6 +168,15 @@ def ensure_topics(settings: WorkerSettings) -> list[TopicState]:
     return [
         msgspec.structs.replace(state, state="created") if state.topic in new else state for state in states
     ]
+
+
+def _listens(server: str) -> bool:
+    host, _, port = server.strip().rpartition(":")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), CONNECT_S):
+            return True
+    except (OSError, ValueError, OverflowError):
+        return False
 
 
 def _states(client: KafkaAdminClient, settings: WorkerSettings) -> list[TopicState]:

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from agents import metrics
 from agents.sending import Record, Sender, encode
-from agents.stores import FENCE_KEY, Store, top_header, write_fence
+from agents.stores import FENCE_KEY, ForeignWriterError, Store, top_header, write_fence
 from schemas.marks import Progress
 from streams.processors import LogProcessor, SourceProcessor
 
@@ -54,7 +54,11 @@ class Unit:
     store, changelog
         Where the state is kept; None for a stage without state.
     crash
-        Called with a reason when the unit can't go on; must not return.
+        Called with an exit code and a reason when the unit can't go on; must not return.
+    check
+        Called before each write; must not return when this worker may have been given up by the group.
+    checkpoint
+        Awaited with stage and step between the writes; see `Deployment`.
     """
 
     def __init__(
@@ -68,6 +72,7 @@ class Unit:
         store: Store | None = None,
         changelog: str = "",
         checkpoint: Callable[[str, str], Awaitable[None]] | None = None,
+        check: Callable[[], None] | None = None,
     ) -> None:
         self.processor = processor
         self.partition = processor.partition
@@ -85,6 +90,7 @@ class Unit:
         self._changelog = changelog
         self._crash = crash
         self._checkpoint = checkpoint
+        self._check = check
         self._source = f"/culdesac/{self.stage}".encode()
         self._outbox: dict[tuple[str, int], list[Record]] = {}
         self._received_ms: list[int] = []
@@ -104,14 +110,21 @@ class Unit:
     def start(self) -> None:
         """Begin to write what is folded."""
         self._task = asyncio.ensure_future(self._flush_forever())
-        if self.processor.context.state.is_dirty:
-            self._touched = True
-            self._notify()
+        if self._touched or self.processor.context.state.is_dirty:
+            self.touch()
+
+    def touch(self) -> None:
+        """Write the fence again, and what of the state is marked as changed, although nothing was folded."""
+        self._touched = True
+        self._notify()
 
     def kill(self) -> None:
         """Stop writing at once; what was not written is read again by whoever owns the partition next."""
         self.dead = True
         self._outbox = {}
+        self._received_ms = []
+        if self._task is not None:
+            self._task.cancel()
         for event in (self._wake, self.room, self.idle):
             event.set()
 
@@ -157,6 +170,8 @@ class Unit:
                     self._wake.clear()
         except (DroppedError, asyncio.CancelledError):
             pass
+        except ForeignWriterError as error:
+            self._crash(76, str(error))
         except BaseException as error:  # noqa: BLE001  # whatever it is, this worker must not go on
             if not self.dead:
                 self._crash(70, f"writing a batch of {self.stage}/{self.partition} failed: {error!r}")
@@ -169,6 +184,8 @@ class Unit:
             await self._checkpoint(self.stage, name)
         if self.dead:
             raise DroppedError
+        if self._check is not None:
+            self._check()
 
     async def _flush(self) -> None:
         processor = self.processor
@@ -195,9 +212,9 @@ class Unit:
             headers = top_header(next_offset - 1)
             records = [Record(key, row, headers) for key, row in rows]
             records.append(Record(FENCE_KEY, fence, headers))
-            last = await self._sender.send({target: records})
+            spans = await self._sender.send({target: records})
             await self._step("changelog")
-            self.store.write(rows, fence, last[target])
+            self.store.write(rows, fence, next_offset - 1, *spans[target])
             processor.context.state.settle()
         await self._step("stored")
         self.done_offset = next_offset

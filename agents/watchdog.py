@@ -13,8 +13,10 @@ from agents import metrics
 from agents.runner import Runner
 from streams.processors import LogProcessor
 
-EVERY_S = 2.0
-"""Pace of looking (s)."""
+ANSWER_S = 20.0
+"""How long the broker may take to say where partitions end (s)."""
+SLOW_S = 10.0
+"""An event loop that stood still for so long (s) is not healthy."""
 
 
 class Watchdog:
@@ -27,18 +29,28 @@ class Watchdog:
     stall_s
         Records wait, and the commit of their partition stands still for so long (s): exit 71.
     unassigned_s
-        No partitions, or a rebalance or recovery that does not end, for so long (s): exit 72.
+        A rebalance or a recovery does not end, or the broker does not answer, for so long (s): exit 72. A worker
+        for which the group has no partition left is a spare, and healthy.
     blocked_s
-        The event loop does not come round for so long (s): exit 75.
+        The event loop does not come round for so long (s), or a stop takes longer: exit 75.
+    every_s
+        Pace of looking (s).
     """
 
     def __init__(
-        self, runner: Runner, stall_s: float = 60.0, unassigned_s: float = 180.0, blocked_s: float = 60.0
+        self,
+        runner: Runner,
+        stall_s: float = 60.0,
+        unassigned_s: float = 180.0,
+        blocked_s: float = 60.0,
+        every_s: float = 2.0,
     ) -> None:
         self._runner = runner
         self._stall_s = stall_s
         self._unassigned_s = unassigned_s
         self._blocked_s = blocked_s
+        self._every_s = every_s
+        self._installed = False
         self._beat = self._ready_at = time.monotonic()
         self._seen: dict[TP, tuple[int, float]] = {}
         self._text = "starting"
@@ -47,7 +59,7 @@ class Watchdog:
     def health(self) -> tuple[bool, str]:
         """Whether work goes on, and a line that says why; may be asked from any thread."""
         blocked = time.monotonic() - self._beat
-        if blocked > max(10.0, 3 * EVERY_S):
+        if blocked > SLOW_S and self._installed:
             return False, f"the event loop has not come round for {blocked:.0f} s"
         return self._ok, self._text
 
@@ -57,35 +69,58 @@ class Watchdog:
 
         @app.task  # type: ignore[untyped-decorator]  # faust ships no types
         async def watch() -> None:
+            self._beat = self._ready_at = time.monotonic()
+            self._installed = True
             threading.Thread(target=self._watch_loop, daemon=True, name="watchdog").start()
-            while not app.should_stop:
-                await asyncio.sleep(EVERY_S)
-                self._beat = time.monotonic()
-                await self._look()
+            beating = asyncio.ensure_future(self._keep_beating())
+            try:
+                while not app.should_stop:
+                    await asyncio.sleep(self._every_s)
+                    await self.look()
+            finally:
+                beating.cancel()
+                self._ok, self._text = False, "stopping"
+
+    async def _keep_beating(self) -> None:
+        while True:
+            self._beat = time.monotonic()
+            await asyncio.sleep(self._every_s / 4)
 
     def _watch_loop(self) -> None:
         while True:
-            time.sleep(EVERY_S)
+            time.sleep(self._every_s / 4)
             if time.monotonic() - self._beat > self._blocked_s:
-                self._runner.crash(75, "the event loop stands still")
+                # After the end of `watch` nothing beats any more: so a stop has a limit, too.
+                stopping = self._runner.app.should_stop
+                self._runner.crash(
+                    75, "did not come to an end" if stopping else "the event loop stands still"
+                )
 
-    async def _look(self) -> None:
+    async def look(self) -> None:
+        """Look once; ends the process if work does not go on."""
         runner, now = self._runner, time.monotonic()
-        tps = runner.source_partitions()
-        reason = "waiting for partitions" if not tps else "taking over partitions"
+        tps = runner.source_partitions() if runner.is_open else []
+        reason = "taking over partitions"
         ends: dict[TP, int] = {}
-        if runner.is_open and tps:
+        if runner.is_open:
             try:
-                ends = dict(await asyncio.wait_for(runner.consumer.highwaters(*tps), 20.0))
+                ends = dict(await asyncio.wait_for(runner.consumer.highwaters(*tps), ANSWER_S)) if tps else {}
             except Exception as error:  # noqa: BLE001  # any failure means that the broker does not answer
                 reason = f"the broker does not answer ({type(error).__name__})"
-        if not ends:
+            if not tps:
+                reason = "no partitions: this worker is a spare"
+        for tp in self._seen.keys() - set(tps):
+            del self._seen[tp]
+        if runner.is_open and not tps and runner.consumer.is_member(runner.generation):
+            # In the group, and nothing left for it: it takes over when another one goes.
+            self._ready_at, self._ok, self._text = now, True, reason
+        elif ends:
+            self._ready_at = now
+            self._judge(ends, now)
+        else:
             self._ok, self._text = False, reason
             if now - self._ready_at > self._unassigned_s:
-                runner.crash(72, reason)
-            return
-        self._ready_at = now
-        self._judge(ends, now)
+                runner.crash(72, f"{reason} for {now - self._ready_at:.0f} s")
 
     def _judge(self, ends: dict[TP, int], now: float) -> None:
         worst = 0.0

@@ -14,6 +14,7 @@ from agents import metrics  # noqa: E402  # Faust binds to the event loop that i
 from agents.runner import Deployment, Runner  # noqa: E402
 from agents.secret import load_secret, makes_secret  # noqa: E402
 from agents.settings import SettingsError, WorkerSettings  # noqa: E402
+from agents.stores import StoreError  # noqa: E402
 from agents.topics import ensure_topics  # noqa: E402
 from agents.watchdog import Watchdog  # noqa: E402
 from streams.flow import stages  # noqa: E402
@@ -77,7 +78,11 @@ def run_worker(settings: WorkerSettings) -> None:
         settings.data_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SettingsError(f"data_dir: {settings.data_dir}: {error.strerror}: name another folder") from None
-    runner = Runner(make_deployment(settings))
+    deployment = make_deployment(settings)
+    try:
+        runner = Runner(deployment)
+    except StoreError as error:
+        raise SettingsError(f"data_dir: {error}") from None
     watchdog = Watchdog(runner)
     watchdog.install()
     try:

@@ -12,7 +12,7 @@ from math import sqrt
 
 from schemas.dead_end_alerts import AlertStatus, DeadEndAlert
 from schemas.money import format_amount
-from schemas.timestamps import format_ms
+from schemas.timestamps import MAX_MS, format_ms
 from streams.page_records import OpenAlert, PageRecord
 from streams.rankings import INTERVAL_QUANTILE, INTERVAL_WIDENING
 from streams.settings import DAY_MS, MINUTE_MS
@@ -35,7 +35,7 @@ def alert_id(site: str, scope: str, value: str, opened_ms: int) -> str:
 
 def open_alert(site: str, page: str, at_ms: int, evidence: float) -> OpenAlert:
     """Open the alert of a page at an event time."""
-    return OpenAlert(alert_id(site, "page", page, at_ms), 1, at_ms, at_ms, evidence)
+    return OpenAlert(alert_id(site, "page", page, at_ms), 1, at_ms, at_ms, at_ms, evidence)
 
 
 def alert_record(
@@ -70,7 +70,7 @@ def alert_record(
     error = sqrt(variance + record.state.noise_variance * variance * variance)
     reach = INTERVAL_WIDENING * INTERVAL_QUANTILE * error
     money = max(0.0, excess) * p_purchase * average_minor
-    at = format_ms(at_ms)
+    at = format_ms(min(at_ms, MAX_MS))
     value = DeadEndAlert(
         id=alert.alert_id,
         alert_id=alert.alert_id,
@@ -80,7 +80,7 @@ def alert_record(
         template=record.template,
         site=site,
         scope="page",
-        opened_at=format_ms(alert.opened_ms),
+        opened_at=format_ms(min(alert.opened_ms, MAX_MS)),
         updated_at=at,
         resolved_at=at if status == "resolved" else None,
         cause="unknown",

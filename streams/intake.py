@@ -7,9 +7,11 @@ switched off. Producers' keys and partitioners are not trusted: every record is 
 
 from __future__ import annotations
 
-from typing import Any, Final
+import re
+from typing import Annotated, Any, Final
 
 import msgspec
+from msgspec import Meta
 
 from schemas.consents import Consent
 from schemas.customer_events import CustomerIdentity, CustomerOrder
@@ -19,12 +21,14 @@ from schemas.identities import Identifiers, Identity
 from schemas.interactions import Interaction
 from schemas.orders import Order
 from schemas.page_views import PageView
+from schemas.timestamps import MAX_MS, MIN_MS
 from schemas.visitor_events import VisitorIdentity, VisitorInteraction, VisitorOrder, VisitorPageView
 from streams.pseudonyms import Pseudonymiser
 from streams.rejections import rejection
 from streams.settings import Settings
 from streams.sources import SourceReader
 from streams.stages import Context, Output, SourceResult
+from streams.tokens import PLACEHOLDER, holds_person
 from streams.urls import PageRef, PageRules, UrlError, UrlReader
 from streams.user_agents import UserAgentReader
 
@@ -33,13 +37,15 @@ PROGRESS: Final = b'{"culdesac_progress":'
 
 
 class _Progress(msgspec.Struct):
-    culdesac_progress: int
+    culdesac_progress: Annotated[int, Meta(ge=MIN_MS, le=MAX_MS)]
 
 
 class _Engagement(msgspec.Struct, gc=False):
     seconds: float = 0.0
 
 
+_MAY_BE_PERSONAL = re.compile(r"@|%40|/(?:\+|%2[Bb]|00)")
+"""E-mail addresses and phone numbers in a path have one of these."""
 _decode_progress = msgspec.json.Decoder(_Progress).decode
 _decode_engagement = msgspec.json.Decoder(_Engagement).decode
 
@@ -91,7 +97,7 @@ class Intake:
         if value is not None and value.startswith(PROGRESS):
             try:
                 return SourceResult([], runs_on_to_ms=_decode_progress(value).culdesac_progress)
-            except msgspec.MsgspecError:
+            except (msgspec.MsgspecError, RecursionError):
                 pass  # decoding it as an event says what is wrong with it
         try:
             event = decode_input(topic, value)
@@ -268,7 +274,16 @@ class Intake:
 
     def _shown(self, url: str) -> str:
         """Address as subscribers see it: queries and fragments may hold names, tokens and addresses."""
-        return url if self._keeps_urls else url.partition("#")[0].partition("?")[0]
+        if self._keeps_urls:
+            return url
+        shown = url.partition("#")[0].partition("?")[0]
+        if _MAY_BE_PERSONAL.search(shown) is None:
+            return shown
+        parts = [PLACEHOLDER if holds_person(part.upper()) else part for part in shown.split("/")]
+        if len(parts) > 2 and not parts[1]:
+            # What stands before the host is a name and a password.
+            parts[2] = shown.split("/", 3)[2].rpartition("@")[2]
+        return "/".join(parts)
 
 
 def _seconds(event: Interaction) -> float:

@@ -6,7 +6,8 @@ from decimal import Decimal
 
 import msgspec
 
-from schemas.site_events import Cell, SessionCorrection, SessionExample
+from schemas.marks import UNKNOWN_MS
+from schemas.site_events import Cell, PageMinute, SessionCorrection, SessionExample
 from streams.credits import PageCredit, PurchaseModel
 from streams.evidence import PageState, SiteState, TemplateState
 from streams.rankings import PageTotals
@@ -43,18 +44,19 @@ class WaitingSession(msgspec.Struct, array_like=True):
 
 
 class WaitingCorrection(msgspec.Struct, array_like=True):
-    """A change of a session, such as a refund, until its time has come."""
+    """A change of a session, such as a refund, or of a minute that was sent before, until its time has come."""
 
-    correction: SessionCorrection
+    correction: PageMinute | SessionCorrection
 
 
 class OpenAlert(msgspec.Struct, array_like=True):
-    """The one open alert of a page: what was said last, and the counts since suspicion began."""
+    """The one open alert of a page: when it opened, was last written, and last had views (`seen_ms`)."""
 
     alert_id: str
     revision: int
     opened_ms: int
     updated_ms: int
+    seen_ms: int
     evidence: float
 
 
@@ -127,7 +129,7 @@ class SiteRecord(msgspec.Struct, array_like=True):
     templates: list[str] = []
     pages: int = 0
     changed: dict[str, None] = {}
-    scored_ms: int = 0
+    scored_ms: int = UNKNOWN_MS
     open_alerts: int = 0
 
 

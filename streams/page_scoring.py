@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from schemas.money import format_amount
 from schemas.page_scores import PageScore
-from schemas.timestamps import format_ms
+from schemas.timestamps import MAX_MS, format_ms
 from streams.credits import CreditScore, score, widening
 from streams.page_records import PageRecord, SiteRecord, TemplateRecord
 from streams.rankings import PageRank, rank_page, spread
@@ -69,17 +69,18 @@ def _record(
     currency = of_site.money.currency
     booked = record.credit.sessions > 0
     name = f"{site}|{page}"
+    # A correction may come before what it corrects: for that while a count is below zero.
     value = PageScore(
         id=name,
         revision=record.revision,
         page=page,
         template=record.template,
         site=site,
-        as_of=format_ms(as_of_ms),
-        views=record.views,
-        exits=record.exits,
+        as_of=format_ms(min(as_of_ms, MAX_MS)),
+        views=max(0, record.views),
+        exits=max(0, record.exits),
         expected_exits=round(record.totals.expected, 3),
-        dead_end_exits=record.reasons.get("dead_end", 0),
+        dead_end_exits=max(0, record.reasons.get("dead_end", 0)),
         excess_exits=round(place.excess_exits, 3),
         excess_low=round(place.excess_low, 3),
         excess_high=round(place.excess_high, 3),
@@ -91,7 +92,7 @@ def _record(
         purchase_credit=round(credit.credit, 3) if booked else None,
         credit_low=round(credit.credit_low, 3) if booked else None,
         credit_high=round(credit.credit_high, 3) if booked else None,
-        exit_reasons={reason: n for reason, n in sorted(record.reasons.items()) if n},
+        exit_reasons={reason: n for reason, n in sorted(record.reasons.items()) if n > 0},
         settled=place.settled,
     )
     return Output("page-scores", page, value, name, as_of_ms, record.revision)

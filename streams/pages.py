@@ -15,6 +15,7 @@ from schemas.site_events import Exit, PageMinute, SessionCorrection, SessionExam
 from streams.alerts import QUIET_MS, UPDATE_EVERY_MS, alert_record, open_alert
 from streams.credits import book_session, first_views
 from streams.detection import DetectorSettings, Verdict, observe
+from streams.evidence import clear_evidence
 from streams.page_records import (
     MAX_PAGES,
     OTHER_PAGES,
@@ -64,17 +65,16 @@ class Pages:
     def step(
         self, context: Context, record: PageMinute | SessionExample | SessionCorrection
     ) -> Iterable[Output]:
-        """Let all wait for its time, so that it is handled in canonical order; what is late is counted at once."""
+        """Let all wait for its time, so that it is handled in canonical order; what is late waits for a mark."""
         state = context.state
         if isinstance(record, SessionExample):
             key = f"e{record.site}|{record.session_id}"
             state.put(key, WaitingSession(record), record.due_ms)
-        elif isinstance(record, SessionCorrection):
+        elif isinstance(record, SessionCorrection) or record.correction:
             upstream, offset, number = record.origin
-            key = f"c{record.site}|{record.session_id}|{upstream}|{offset:020d}|{number:06d}"
+            what = record.session_id if isinstance(record, SessionCorrection) else record.page
+            key = f"c{record.site}|{what}|{upstream}|{offset:020d}|{number:06d}"
             state.put(key, WaitingCorrection(record), record.due_ms)
-        elif record.correction:
-            self._correct_minute(context, record)
         else:
             key = f"b{record.site}|{record.minute_ms:015d}|{record.page}"
             waiting = state.get(key)
@@ -99,12 +99,13 @@ class Pages:
         if kind == "c":
             correction = context.state.get(key).correction
             context.state.delete(key)
-            self._correct_session(context, correction)
+            if isinstance(correction, SessionCorrection):
+                self._correct_session(context, correction)
+            else:
+                self._correct_minute(context, correction)
             return ()
         if kind == "q":
-            context.state.delete(key)
-            site, _, page = key[1:].partition("|")
-            return self._resolve(context, site, page, deadline_ms)
+            return self._quiet(context, key, deadline_ms)
         return score_pages(context.state, key[1:], deadline_ms)
 
     def advanced(self, context: Context, before_ms: int) -> Iterable[Output]:
@@ -168,18 +169,18 @@ class Pages:
         status: AlertStatus
         if verdict.event in ("open", "open_new"):
             alert = record.alert = open_alert(site, page, due_ms, evidence)
+            context.state.put(f"q{site}|{page}", alert, due_ms + QUIET_MS)
             status = "opened"
         elif record.alert is None:
             return
         else:
             alert = record.alert
-            alert.evidence = evidence
+            alert.evidence, alert.seen_ms = evidence, due_ms
             if verdict.event == "resolve":
                 status = "resolved"
             elif due_ms - alert.updated_ms >= UPDATE_EVERY_MS:
                 status = "updated"
             else:
-                context.state.put(f"q{site}|{page}", alert, due_ms + QUIET_MS)
                 return
             alert.revision += 1
             alert.updated_ms = due_ms
@@ -187,8 +188,6 @@ class Pages:
         if status == "resolved":
             record.alert, record.suspicion = None, Suspicion()
             context.state.delete(f"q{site}|{page}")
-        else:
-            context.state.put(f"q{site}|{page}", alert, due_ms + QUIET_MS)
 
     def _said(
         self,
@@ -211,16 +210,24 @@ class Pages:
             site, page, record, alert, status, at_ms, p_purchase, money.average_minor, money.currency
         )
 
-    def _resolve(self, context: Context, site: str, page: str, at_ms: int) -> Iterable[Output]:
-        record: PageRecord | None = context.state.get(f"p{site}|{page}")
-        if record is None or record.alert is None:
+    def _quiet(self, context: Context, key: str, at_ms: int) -> Iterable[Output]:
+        """Resolve an alert on a page without views since, or look again when that may be so."""
+        site, _, page = key[1:].rpartition("|")
+        record: PageRecord = context.state.get(f"p{site}|{page}")
+        alert = record.alert
+        assert alert is not None  # whoever resolves it takes this deadline away
+        if alert.seen_ms + QUIET_MS > at_ms:
+            context.state.put(key, alert, alert.seen_ms + QUIET_MS)
             return ()
+        context.state.delete(key)
         of_template = context.state.get(f"t{site}|{record.template}")
         of_site = self._site(context, site)
-        alert = record.alert
         alert.revision += 1
+        alert.updated_ms = at_ms
         said = self._said(context, site, page, record, of_site, of_template, alert, "resolved", at_ms)
         record.alert, record.suspicion, record.state.alert = None, Suspicion(), None
+        # Or the first view that comes would open it again on what was suspected days ago.
+        clear_evidence(record.state)
         context.state.put(f"p{site}|{page}", record)
         self._changed(context, site, of_site, page, at_ms)
         return (said,)
@@ -249,7 +256,7 @@ class Pages:
         purchased_at = example.purchased_at
         records: dict[str, PageRecord] = {}
         names: dict[str, str] = {}
-        went_on: dict[str, bool] = {}
+        went_on: dict[str, None] = {}
         for position, view in enumerate(example.views):
             name, record = self._page(context, of_site, site, view.page, view.template)
             record = records.setdefault(name, record)
@@ -262,13 +269,14 @@ class Pages:
             left = 1 if dead_end and position == last else 0
             record.totals.add([(exits.predict_logit(indices), 1, left)], block)
             exits.learn(indices, 1, left)
-            if position < last:
-                went_on[record.template] = purchased_at is not None and purchased_at > view.occurred_at
-        for template, bought in went_on.items():
+            # To purchase without another view is to go on too; views behind the purchase say nothing of it.
+            if (position < last) if purchased_at is None else (view.occurred_at <= purchased_at):
+                went_on[record.template] = None
+        for template in went_on:
             key = f"t{site}|{template}"
             of_template: TemplateRecord = context.state.get(key)
             of_template.went_on += 1
-            of_template.purchased += bought
+            of_template.purchased += purchased_at is not None
             context.state.put(key, of_template)
         before = None
         if purchased_at is not None:

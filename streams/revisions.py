@@ -19,12 +19,13 @@ from streams.visits import Assembled, Assembly, retract
 
 
 class Writing(NamedTuple):
-    """Whose sessions are written, by which settings, and the step in hand."""
+    """Whose sessions are written, by which settings, at which event time, and the step in hand."""
 
     context: Context
     settings: Settings
     site: str
     visitor_id: str
+    now_ms: int
 
     @property
     def hold_ms(self) -> int:
@@ -35,7 +36,7 @@ class Writing(NamedTuple):
 def write_revisions(
     writing: Writing, visitor: Visitor, gone: list[Visit], before: Mapping[str, Assembled], after: Assembly
 ) -> list[Output]:
-    """Write what an event out of order has changed: take back `gone`, write what is closed, open what is not.
+    """Write what an event or time has changed: take back `gone`, write what is closed, open what is not.
 
     Parameters
     ----------
@@ -50,7 +51,7 @@ def write_revisions(
     for visit in gone:
         if visit.revision:
             outputs.extend(_retract(writing, visitor, visit, before[visit.session_id]))
-    closed_before = writing.context.watermark - writing.hold_ms
+    ended_before = writing.now_ms - writing.hold_ms
     for visit, session in zip(visitor.visits, after.sessions, strict=True):
         old = before.get(visit.session_id)
         if visit.is_closed and session == old:
@@ -58,7 +59,7 @@ def write_revisions(
         if visit.is_closed and old is not None:
             visit.shown = _shown(writing, old, visit.revision)
             visit.is_closed = False
-        if visit.ended_at < closed_before:
+        if not visit.is_closed and visit.ended_at <= ended_before:
             outputs.extend(close(writing, visit, session))
     return outputs
 
@@ -76,11 +77,13 @@ def close(writing: Writing, visit: Visit, session: Assembled) -> list[Output]:
     due_ms = visit.ended_at + writing.hold_ms
     if visit.revision == 1:
         writing.context.count("sessions_closed", record.outcome or "none")
+        if record.capped:
+            writing.context.count("capped")
     else:
         writing.context.count("sessions_revised")
     outputs = [_to_topic(record, due_ms)]
     if visit.is_exampled:
-        outputs.extend(_correct(writing, visit.session_id, due_ms, old, new))
+        outputs.extend(_correct(writing, visit.session_id, old, new))
     elif new.exit is not None:
         visit.is_exampled = True
         outputs.append(_to_site(_example(writing, session, new.exit, bool(record.is_bot), due_ms)))
@@ -108,7 +111,7 @@ def _retract(writing: Writing, visitor: Visitor, visit: Visit, session: Assemble
     due_ms = session.ended_at + writing.hold_ms
     outputs = [_to_topic(record, due_ms)]
     if visit.is_exampled:
-        outputs.extend(_correct(writing, visit.session_id, due_ms, old, None))
+        outputs.extend(_correct(writing, visit.session_id, old, None))
     return outputs
 
 
@@ -141,9 +144,7 @@ def _example(writing: Writing, session: Assembled, exit_: Exit, is_bot: bool, du
     )
 
 
-def _correct(
-    writing: Writing, session_id: str, due_ms: int, old: Shown | None, new: Shown | None
-) -> list[Output]:
+def _correct(writing: Writing, session_id: str, old: Shown | None, new: Shown | None) -> list[Output]:
     """Difference that a change makes to the exits: one record, or two where a bot turns out human or back."""
     removed, was_bot = (old.exit, bool(old.session.is_bot)) if old else (None, False)
     added, is_bot = (new.exit, bool(new.session.is_bot)) if new else (None, False)
@@ -157,7 +158,7 @@ def _correct(
     return [
         _to_site(
             SessionCorrection(
-                writing.context.origin(), writing.site, session_id, due_ms, bot, removed=out, added=into
+                writing.context.origin(), writing.site, session_id, writing.now_ms, bot, removed=out, added=into
             )
         )
         for out, into, bot in pairs

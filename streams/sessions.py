@@ -25,7 +25,7 @@ from streams.appends import Appends
 from streams.enrichment import enriched, keep_weights, standing_of, tip_of
 from streams.page_minutes import OpenMinute, add_differences, send_minute
 from streams.rejections import rejection
-from streams.revisions import Writing, close, write_revisions
+from streams.revisions import Writing, write_revisions
 from streams.settings import MINUTE_MS, Settings
 from streams.stages import EVERY_PARTITION, Context, Output
 from streams.stalls import count_cells, differences
@@ -135,18 +135,21 @@ class Sessions:
         visitor: Visitor = context.state.get(key)
         outputs: list[Output] = []
         ended_before = deadline_ms - self._hold_ms
-        if any(not visit.is_closed and visit.ended_at <= ended_before for visit in visitor.visits):
-            writing = Writing(context, self._settings, *named_by(key))
-            sessions = assemble(visitor, self._settings).sessions
-            for visit, session in zip(visitor.visits, sessions, strict=True):
-                if not visit.is_closed and visit.ended_at <= ended_before:
-                    outputs.extend(close(writing, visit, session))
-            if visitor.visits[-1].is_closed:
+        closes = any(not visit.is_closed and visit.ended_at <= ended_before for visit in visitor.visits)
+        # Revisions of orders hold from their own time on.
+        revises = any(fact.occurred_at == deadline_ms for fact in visitor.facts)
+        if closes or revises:
+            writing = Writing(context, self._settings, *named_by(key), deadline_ms)
+            after = assemble(visitor, self._settings, deadline_ms)
+            before = assemble(visitor, self._settings, deadline_ms - 1) if revises else after
+            old = {session.session_id: session for session in before.sessions}
+            outputs.extend(write_revisions(writing, visitor, [], old, after))
+            if visitor.visits and visitor.visits[-1].is_closed:
                 visitor.tip = None
         free(visitor, deadline_ms - self._free_ms, self._settings)
         forget_retracted(visitor)
         if visitor.visits or visitor.facts:
-            visitor.deadline_ms = self._deadline(visitor)
+            visitor.deadline_ms = self._deadline(visitor, deadline_ms)
             context.state.put(key, visitor, visitor.deadline_ms)
         else:
             context.state.delete(key)
@@ -193,7 +196,7 @@ class Sessions:
         if copy is not None:
             return self._copy(context, key, visitor, record, fact, copy)
         if len(visitor.facts) >= self._max_facts:
-            context.count("capped", _KINDS[record.__class__][0])
+            context.count("dropped", _KINDS[record.__class__][0])
             return []
         return self._revise(context, key, visitor, record, fact)
 
@@ -223,16 +226,18 @@ class Sessions:
     ) -> list[Output]:
         """Cut the visitor's events anew, with this one, and send what that changes."""
         settings = self._settings
-        before = assemble(visitor, settings)
+        # Before the first mark there is no time: nothing holds yet, nothing is closed.
+        now_ms = context.watermark - 1
+        before = assemble(visitor, settings, now_ms)
         cells = count_cells(before, visitor.facts, settings)
         if copy is not None:
             remove(visitor, copy)
         insert(visitor, event)
         gone = resegment(visitor, record.site, record.visitor_id, settings)
-        after = assemble(visitor, settings)
+        after = assemble(visitor, settings, now_ms)
         changed = differences(cells, count_cells(after, visitor.facts, settings))
         outputs = add_differences(context, record.site, changed, settings.stall_after_ms)
-        writing = Writing(context, settings, record.site, record.visitor_id)
+        writing = Writing(context, settings, record.site, record.visitor_id, now_ms)
         old = {session.session_id: session for session in before.sessions}
         outputs += write_revisions(writing, visitor, gone, old, after)
         if isinstance(record, VisitorPageView) and isinstance(event, View) and copy is None:
@@ -240,19 +245,20 @@ class Sessions:
         is_open = bool(visitor.visits) and not visitor.visits[-1].is_closed
         visitor.tip = tip_of(visitor, after, settings) if is_open else None
         forget_retracted(visitor)
-        deadline_ms = self._deadline(visitor, after)
+        deadline_ms = self._deadline(visitor, now_ms, after)
         if visitor.deadline_ms is None or deadline_ms < visitor.deadline_ms:
             visitor.deadline_ms = deadline_ms
         context.state.put(key, visitor, visitor.deadline_ms)
         return outputs
 
-    def _deadline(self, visitor: Visitor, assembly: Assembly | None = None) -> int:
-        """When the next session closes, or the next thing can be forgotten."""
+    def _deadline(self, visitor: Visitor, now_ms: int, assembly: Assembly | None = None) -> int:
+        """When the next session closes, a revision of an order holds, or the next thing can be forgotten."""
         deadlines = [visit.ended_at + self._hold_ms for visit in visitor.visits if not visit.is_closed]
         if visitor.visits:
             deadlines.append(visitor.visits[0].ended_at + self._free_ms)
         if visitor.facts:
-            loose = (assembly or assemble(visitor, self._settings)).loose
+            deadlines.extend(fact.occurred_at for fact in visitor.facts if fact.occurred_at > now_ms)
+            loose = (assembly or assemble(visitor, self._settings, now_ms)).loose
             deadlines.extend(fact.occurred_at + self._free_ms for fact in loose)
         return min(deadlines)
 

@@ -26,7 +26,7 @@ CLICKS_PER_VIEW = 4
 
 
 class Purchase(NamedTuple):
-    """An order of a visitor: the revision by which it was placed, and the one that holds now."""
+    """An order of a visitor: the revision by which it was placed, and the one that holds at the time asked for."""
 
     placed: Order
     latest: Order
@@ -167,7 +167,7 @@ def free(visitor: Visitor, before_ms: int, settings: Settings) -> None:
     is_due = bool(visitor.visits) and visitor.visits[0].ended_at <= before_ms
     if not is_due and not visitor.facts:
         return
-    assembly = assemble(visitor, settings)
+    assembly = assemble(visitor, settings, before_ms)
     past = {id(fact) for fact in assembly.loose if fact.occurred_at <= before_ms}
     past_orders: set[str] = set()
     for session in assembly.sessions:
@@ -191,8 +191,11 @@ def retract(visitor: Visitor, visit: Visit, first: Click) -> None:
     visitor.retracted[visit.session_id] = Retracted(visit.revision, visit.is_exampled, first.id)
 
 
-def purchases_of(facts: Sequence[Fact]) -> list[Purchase]:
+def purchases_of(facts: Sequence[Fact], now_ms: int) -> list[Purchase]:
     """Orders of which it is known when they were placed, by that time.
+
+    A later revision (a refund, say) holds from its own time on (≤ `now_ms`), however early it was read: what
+    is written of a session must not depend on how far the watermark jumps.
 
     That is the time of the revision `placed`, else of revision 1 if it is `paid`. A later revision alone says
     nothing: revisions of old orders come days later, and the session that happens then did not buy.
@@ -206,18 +209,19 @@ def purchases_of(facts: Sequence[Fact]) -> list[Purchase]:
         revisions.sort(key=_by_revision)
         placed = next((order for order in revisions if order.status == "placed"), revisions[0])
         if placed.status == "placed" or (placed.status == "paid" and placed.revision <= 1):
-            purchases.append(Purchase(placed, revisions[-1]))
+            latest = next((order for order in reversed(revisions) if order.occurred_at <= now_ms), placed)
+            purchases.append(Purchase(placed, latest))
     purchases.sort(key=lambda purchase: (purchase.placed.occurred_at, purchase.placed.order_id))
     return purchases
 
 
-def assemble(visitor: Visitor, settings: Settings) -> Assembly:
-    """Share out a visitor's events among the visits.
+def assemble(visitor: Visitor, settings: Settings, now_ms: int) -> Assembly:
+    """Share out a visitor's events among the visits, as known at an event time.
 
     An order or identity belongs to the latest visit with started_at ≤ t ≤ ended_at + `order_wait_ms`; an
     order by the time it was placed, and all its revisions with it.
     """
-    purchases = purchases_of(visitor.facts) if visitor.facts else []
+    purchases = purchases_of(visitor.facts, now_ms) if visitor.facts else []
     bought: dict[str, list[Purchase]] = {}
     identified: dict[str, list[Identity]] = {}
     attached: set[str] = set()

@@ -105,7 +105,7 @@ class Deployment:
         }  # fmt: skip
         with (self.directory / f"worker-{name}.log").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-c", "from agents.worker import run_worker; from agents.settings import load_settings; run_worker(load_settings())"], cwd=ROOT, env=environment, stdout=log, stderr=log
+                [sys.executable, "-m", "agents", "worker"], cwd=ROOT, env=environment, stdout=log, stderr=log
             )
         self.workers.append(process)
         return process

@@ -168,6 +168,15 @@ def test_a_view_is_scored_on_what_the_models_learn_from(
     assert {(e.session_id, e.position): e.p_purchase for e in kept.enriched} == learned
 
 
+def test_an_order_is_not_known_at_a_view_of_the_same_instant() -> None:
+    run = Run()
+    weigh(run, WEIGHTS)
+    kept = run.send(view(0, id="a"), order(0), view(0, id="b"), view(1, id="c")).end()
+    (example,) = kept.examples
+    learned = [score(WEIGHTS, journey.features()) for journey in journeys(example)]
+    assert [enriched.p_purchase for enriched in kept.enriched] == learned
+
+
 @pytest.mark.parametrize("minutes", [0, 29, 31])
 def test_a_visitor_who_was_here_before_is_returning(minutes: int) -> None:
     run = Run().send(view(0), view(minutes * 60 * SECOND_MS, id="again")).mark(3 * HOUR_MS)

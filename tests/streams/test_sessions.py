@@ -128,6 +128,17 @@ def test_a_session_that_is_opened_again_is_written_when_it_closes_again() -> Non
     assert [status for _, _, status in run.kept.revisions] == ["final", "revised"]
 
 
+def test_an_event_out_of_order_closes_no_session_before_its_time() -> None:
+    run = Run().send(view(0)).mark(THE_GAP).send(order(5))
+    assert run.kept.revisions == []
+    assert len(run.mark(THE_GAP + 1).kept.revisions) == 1
+
+
+def test_a_second_session_closes_long_before_the_first_is_forgotten() -> None:
+    run = Run().send(view(0)).mark(2 * HOUR_MS).send(view(3 * HOUR_MS)).mark(3 * HOUR_MS + THE_GAP + 1)
+    assert [status for _, _, status in run.kept.revisions] == ["final", "final"]
+
+
 def test_what_changes_nothing_is_not_written_again() -> None:
     run = Run().send(view(0), order(0, "o1")).mark(2 * HOUR_MS)
     run.send(order(0, "o1", "paid", revision=2, id="again")).mark(3 * HOUR_MS)
@@ -229,6 +240,17 @@ def test_everything_is_forgotten_a_retention_after_it_closed() -> None:
     assert len(run.processor.context.state) == 0
 
 
+def test_orders_and_identities_are_forgotten_with_their_session() -> None:
+    settings = Settings(retention_ms=2 * HOUR_MS)
+    facts = identity(THE_GAP, "registered"), order(THE_GAP), order(9 * HOUR_MS, status="paid", revision=2)
+    run = Run(settings).send(view(0), *facts)
+    free_ms = THE_GAP + settings.retention_ms
+    run.mark(free_ms)
+    assert [key[0] for key in run.keys_left()] == ["v"]
+    run.mark(free_ms + 1)
+    assert run.keys_left() == []
+
+
 def test_a_session_is_revised_up_to_the_retention_and_frozen_behind_it() -> None:
     settings = Settings(retention_ms=2 * HOUR_MS)
     run = Run(settings).send(view(0), view(10 * HOUR_MS)).mark(2 * HOUR_MS)
@@ -261,6 +283,7 @@ def test_a_runaway_session_is_capped_and_bounded() -> None:
     assert (session.capped, session.page_views, session.interactions) == (True, 400, 400)
     assert (session.exit_reason, session.exit_rule) == ("measurement_gap", "session:capped")
     assert len(session.pages or []) == 20
+    assert run.counts["capped", ""] == 1
     assert [enriched.position for enriched in run.kept.enriched] == list(range(1, 401))
     assert run.keys_left() == []
 
@@ -292,7 +315,7 @@ def test_orders_of_one_visitor_are_bounded() -> None:
     run = Run(Settings(max_views=5)).send(view(0))
     run.send(*(order(n, f"o{n}") for n in range(100)))
     assert len(run.end().final()[0].order_ids or []) == 5 * CLICKS_PER_VIEW
-    assert run.counts["capped", "orders"] == 100 - 5 * CLICKS_PER_VIEW
+    assert run.counts["dropped", "orders"] == 100 - 5 * CLICKS_PER_VIEW
 
 
 def test_sites_are_told_once_a_minute_how_far_this_partition_has_come() -> None:
@@ -330,3 +353,30 @@ def test_a_redelivered_record_changes_nothing() -> None:
     assert run.processor.apply(0, 0, record)
     assert run.processor.apply(1, 0, record) == []
     assert run.counts["redelivered", ""] == 1
+
+
+@pytest.mark.parametrize("read", ["before it closes", "before the time of the refund", "after it"])
+def test_a_refund_holds_from_its_own_time_on_whenever_it_was_read(read: str) -> None:
+    refund_at = 3 * HOUR_MS
+    refund = order(refund_at, "o1", "refunded", revision=2, total="25")
+    run = Run().send(view(0), order(1, "o1", total="25"))
+    if read == "before it closes":
+        run.send(refund)
+    run.mark(THE_GAP + 1).mark(refund_at)
+    assert [session.revenue for session in run.kept.final()] == ["25"]
+    if read == "before the time of the refund":
+        run.send(refund)
+        assert [session.revenue for session in run.kept.final()] == ["25"], "its time has not come"
+    run.mark(refund_at + 1)
+    if read == "after it":
+        run.send(refund)
+    assert [session.revenue for session in run.kept.final()] == ["0"]
+    assert run.kept.revisions[-1][1:] == (2, "revised")
+    [example] = run.kept.examples
+    [correction] = run.kept.corrections
+    assert (example.exit.revenue, correction.due_ms) == ("25", BEGINNING + refund_at)
+    assert correction.removed is not None
+    assert correction.added is not None
+    assert (correction.removed.revenue, correction.added.revenue) == ("25", "0")
+    run.end()
+    assert run.keys_left() == []

@@ -87,6 +87,16 @@ def test_what_comes_before_the_minute_is_sent_changes_it_silently() -> None:
     assert [minute.correction for minute in run.kept.minutes] == [False] * 3
 
 
+def test_a_minute_is_open_while_the_watermark_is_at_its_due_time() -> None:
+    run = Run().send(view(0)).mark(ONE_MINUTE + FIVE_MINUTES).send(view(1, visitor="bob"))
+    assert [(minute.correction, minute.cells[0].views) for minute in run.end().minutes] == [(False, 2)]
+
+
+def test_a_stall_ends_once() -> None:
+    run = Run().send(view(0), action(3, "search"), identity(2, "logged_in"), view(6, "cart"))
+    assert run.end().cells()[BEGINNING, "shop.example/home", "organic", "mobile", True] == (1, 0)
+
+
 def test_late_events_correct_a_sent_minute_by_the_difference_at_once() -> None:
     run = Run().send(view(0)).mark(HOUR_MS)
     run.send(view(ONE_MINUTE, "cart"))
