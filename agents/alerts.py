@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from rich.console import Console
 
 from agents.settings import WorkerSettings
-from agents.summary_view import alert_table, minute
+from agents.summary_view import alert_table, minute, screen
 from agents.topics import partition_counts
 from schemas.dead_end_alerts import DeadEndAlert
 from streams.event_files import EventFileError
@@ -70,7 +69,7 @@ def show_alerts(settings: WorkerSettings, folder: Path | None, follow: bool, as_
     if as_json:
         sys.stdout.writelines(_json(alert) + "\n" for alert in alerts)
     elif alerts:
-        Console(highlight=False).print(alert_table([msgspec.to_builtins(alert) for alert in alerts]))
+        screen().print(alert_table([msgspec.to_builtins(alert) for alert in alerts]))
     else:
         sys.stdout.write("No dead-end alerts.\n")
 

@@ -41,7 +41,6 @@ GRACE_S = 90.0
 END_MS = 3 * 60_000
 """So near (event time) to the end of the traffic the worker is done: minutes are judged when they are complete."""
 TICK_S = 0.5
-STOP_S = 10.0
 ROOT = Path(__file__).parents[1]
 
 
@@ -93,7 +92,7 @@ class Demo:
         views_per_hour = {fault: expected_views_per_hour(config, fault.page) for fault in self.config.plan}
         self.findings = Findings(views_per_hour)
         self.view = stack.enter_context(View())
-        self._folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="culdesac-demo-")))
+        self._logs: dict[str, Path] = {}
         self._metrics_port = _free_port()
         self._settled: Scrape | None = None
         self._before: tuple[float, float] = (time.monotonic(), 0.0)
@@ -132,7 +131,6 @@ class Demo:
                 break
         for alert in reader.poll(2 * TICK_S):
             self.findings.take(alert)
-        worker.signal(signal.SIGTERM)
         return self._sum_up(figures)
 
     def _look(self, before: Figures, ends_at: float) -> Figures:
@@ -180,16 +178,16 @@ class Demo:
         return 0 if is_well else 1
 
     def _fail(self, name: str, code: int) -> int:
-        said = (self._folder / f"{name}.log").read_text(errors="replace").strip().splitlines()
+        said = self._logs[name].read_text(errors="replace").strip().splitlines()
         self.view.stop()
         self.view.say(f"The {name} ended with exit code {code}: {said[-1] if said else 'it said nothing'}")
         return 1
 
     def _start(self, name: str, settings: WorkerSettings, *words: str, **variables: str) -> GuardedProcess:
         """Start one of our commands in a folder of its own, with nobody's settings but these."""
-        folder = self._folder / name
-        folder.mkdir()
-        process = GuardedProcess(folder, self._folder / f"{name}.log", temporary=False)
+        folder = Path(tempfile.mkdtemp(prefix=f"culdesac-{name}-"))
+        self._logs[name] = folder / "log"
+        process = GuardedProcess(folder, self._logs[name], temporary=True)
         self._stack.callback(process.close)
         unset = [word for variable in os.environ if variable.startswith(PREFIX) for word in ("-u", variable)]
         ours = {"PYTHONPATH": str(ROOT), "CULDESAC_KAFKA": settings.kafka, **variables}
@@ -203,7 +201,7 @@ class Demo:
             "worker",
             settings,
             "worker",
-            CULDESAC_DATA_DIR=str(self._folder / "worker"),
+            CULDESAC_DATA_DIR="data",
             CULDESAC_PARTITIONS=",".join(f"{kind}={count}" for kind, count in counts.items()),
             CULDESAC_METRICS_PORT=str(self._metrics_port),
             CULDESAC_SITE=self.config.site,

@@ -91,9 +91,7 @@ class Findings:
         due = [finding for finding in planted if finding.is_due(now_ms)]
         missed = [finding for finding in due if finding.alert is None]
         found = sum(finding.alert is not None for finding in planted)
-        line = (
-            f"Found {found} of {len(planted)} planted dead ends, {len(self.unplanted())} alerts about others."
-        )
+        line = f"Found {found} of {len(planted)} planted dead ends; alerts about others: {len(self.unplanted())}."
         if not due:
             return (
                 False,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 import time
 from collections.abc import Sequence
 from types import TracebackType
@@ -17,7 +16,7 @@ from rich.text import Text
 
 from agents.demo_findings import Finding
 from agents.durations import format_duration
-from agents.summary_view import minute
+from agents.summary_view import minute, screen
 from schemas.dead_end_alerts import DeadEndAlert
 from schemas.timestamps import format_ms
 
@@ -53,9 +52,7 @@ class View:
     """
 
     def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console(
-            file=sys.stdout, highlight=False, width=None if sys.stdout.isatty() else 110
-        )
+        self._console = console or screen()
         self._live = Live(console=self._console, auto_refresh=False) if self._console.is_terminal else None
         self._said_at = -math.inf
         self._said = ""

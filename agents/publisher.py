@@ -161,7 +161,7 @@ class Publisher:
         """
         self._told_at = self._clock()
         time_ms = self.now_ms if time_ms is None else time_ms
-        if time_ms is None or time_ms == self._told_ms:
+        if time_ms is None or (self._told_ms is not None and time_ms <= self._told_ms):
             return
         self._told_ms = time_ms
         value = b'{"culdesac_progress":%d}' % time_ms

@@ -65,6 +65,8 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
         Key of the pseudonyms, ≥ 16 characters. Never change it: everybody would be someone else.
     secret_file
         File that holds it instead.
+    session_timeout_ms
+        The others take over from a worker that has been silent for so long.
     log_level
         From ``DEBUG`` to ``ERROR``.
     streams
@@ -82,6 +84,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     metrics_port: int = 9646
     secret: str | None = None
     secret_file: Path | None = None
+    session_timeout_ms: int = 10_000
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     streams: Settings = Settings()
 

@@ -6,8 +6,8 @@ may only be too new, or come late. So recovery needs one rule: take the newest f
 statement with the greatest `top` that is not beyond that fence. Where the last record of a key is another one, the
 key is written again, lest compaction keep the wrong one.
 
-The local copy also remembers up to where it has the changelog (`persisted`). It never passes a statement that is
-beyond its own fence: a fence that comes later may make it count.
+The local copy also remembers up to where it has the changelog (`persisted`). That never passes a statement beyond
+its own fence, for a fence that comes later may make it count, nor one whose key has not been written again yet.
 """
 
 from __future__ import annotations
@@ -139,7 +139,8 @@ class Store:
 
     def _begin(self) -> None:
         """Forget what recovery remembers."""
-        self._base = self._newest = self._last_fence = -1 if self.fence is None else self.fence.offset
+        self._base = self._newest = -1 if self.fence is None else self.fence.offset
+        self._last_fence = self._base, -1  # and its changelog offset
         self._fence_row: bytes | None = None
         self._pending: list[Statement] = []
         self._applied: dict[bytes, tuple[int, int]] = {}  # key to top and changelog offset of what counts
@@ -211,7 +212,7 @@ class Store:
         self._read_to = offset
         if key == FENCE_KEY:
             fence = read_fence(row or b"")
-            self._last_fence = fence.offset
+            self._last_fence = fence.offset, offset
             if self.fence is None or fence.offset > self.fence.offset:
                 self.fence, self._fence_row = fence, row
                 self._newest = max(self._newest, fence.offset)
@@ -262,15 +263,17 @@ class Store:
         self._read_to = max(self._read_to, read_to)
         self._settle()
         beyond = self._pending
+        self._open_top = max((statement.top for statement in beyond), default=-1)
+        heal = [key for key, offset in self._last.items() if self._applied.get(key, (0, -1))[1] != offset]
+        unsettled = [statement.offset for statement in beyond[:1]]
         if self.fence is not None:
             if self._newest > self.fence.offset:
                 raise StoreError("a fence that was in the changelog is gone: does something delete from it?")
+            if self._last_fence[0] < self.fence.offset:
+                heal.append(FENCE_KEY)
+                unsettled.append(self._last_fence[1])
             row = self._fence_row or write_fence(self.fence)
-            self._put((), row, beyond[0].offset - 1 if beyond else self._read_to)
-        self._open_top = max((statement.top for statement in beyond), default=-1)
-        heal = [key for key, offset in self._last.items() if self._applied.get(key, (0, -1))[1] != offset]
-        if self.fence is not None and self._last_fence < self.fence.offset:
-            heal.append(FENCE_KEY)
+            self._put((), row, min(unsettled) - 1 if unsettled else self._read_to)
         self._begin()
         return heal
 

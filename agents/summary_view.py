@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+WIDTH = 150
+"""Of what goes to a file or a pipe, where nobody's terminal says how wide it may be."""
+
+
+def screen() -> Console:
+    """Give the console to print on: as wide as the terminal, or wide enough for addresses of pages."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
+
 
 def show_summary(summary: Mapping[str, Any], console: Console | None = None) -> None:
     """Print what came out, the worst pages, the alerts and what the models are worth."""
-    console = console or Console(highlight=False)
+    console = console or screen()
     sessions = summary["sessions"]
     console.print(
         f"[bold]{summary['events']:,}[/] events, [bold]{summary['page_views']:,}[/] page views, "
@@ -35,7 +44,10 @@ def show_summary(summary: Mapping[str, Any], console: Console | None = None) -> 
 
 def alert_table(alerts: list[dict[str, Any]]) -> Table:
     """Alerts, one a row."""
-    table = Table("Dead end", "Status", "Since", "Resolved", "Views", "Exits", "Expected", title="Alerts")
+    table = Table(title="Alerts")
+    table.add_column("Dead end", overflow="fold")
+    for title in ("Status", "Since", "Resolved", "Views", "Exits", "Expected"):
+        table.add_column(title, no_wrap=True)
     for alert in alerts:
         where = alert["page"] if alert["scope"] == "page" else f"{alert['scope']}, worst: {alert['page']}"
         table.add_row(
@@ -62,7 +74,10 @@ def minute(time: str | None) -> str:
 
 
 def _dead_ends(pages: list[dict[str, Any]]) -> Table:
-    table = Table("Page", "Views", "Exits", "Expected", "Excess", "At stake", title="Where visitors give up")
+    table = Table(title="Where visitors give up")
+    table.add_column("Page", overflow="fold")
+    for title in ("Views", "Exits", "Expected", "Excess", "At stake"):
+        table.add_column(title, no_wrap=True)
     for page in pages:
         money = f"{page['money_at_stake']} {page.get('currency') or ''}" if page.get("money_at_stake") else ""
         table.add_row(

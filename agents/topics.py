@@ -68,21 +68,21 @@ def admin_client(kafka: str) -> Iterator[KafkaAdminClient]:
     TopicError
         No broker answers at `kafka` (``host:port``, several separated by commas), or it refuses.
     """
-    client = None
+    nobody = f"{kafka}: no Kafka answers there: start it, or name another by --kafka"
+    servers = kafka.split(",")
+    # Asked first, because the client leaves its sockets open when it can't connect.
+    if not any(_listens(server) for server in servers):
+        raise TopicError(nobody)
     try:
-        client = KafkaAdminClient(
-            bootstrap_servers=kafka.split(","), client_id="culdesac", bootstrap_timeout_ms=5_000
-        )
+        client = KafkaAdminClient(bootstrap_servers=servers, client_id="culdesac", bootstrap_timeout_ms=5_000)
+    except (KafkaError, OSError, ValueError):
+        raise TopicError(nobody) from None
+    try:
         yield client
-    except (KafkaError, OSError, ValueError) as error:
-        if client is None:
-            raise TopicError(
-                f"{kafka}: no Kafka answers there: start it, or name another by --kafka"
-            ) from None
+    except KafkaError as error:
         raise TopicError(f"{kafka}: Kafka refused ({type(error).__name__}: {error})") from None
     finally:
-        if client is not None:
-            client.close()
+        client.close()
 
 
 def partition_counts(kafka: str, topics: Iterable[str]) -> dict[str, int]:

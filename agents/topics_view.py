@@ -7,11 +7,11 @@ import sys
 from collections.abc import Sequence
 
 import msgspec
-from rich.console import Console
 from rich.table import Table
 
 from agents.durations import format_duration
 from agents.settings import WorkerSettings
+from agents.summary_view import screen
 from agents.topics import TopicState, check_topics, ensure_topics
 from schemas.topics import TOPICS
 
@@ -35,7 +35,7 @@ def show_topics(settings: WorkerSettings, create: bool, check: bool, as_json: bo
     if as_json:
         sys.stdout.write(json.dumps(_rows(settings, states)) + "\n")
     else:
-        Console(highlight=False).print(_table(settings, states))
+        screen().print(_table(settings, states))
         for state in states or ():
             if state.mend:
                 sys.stdout.write(f"{state.topic}: {state.mend}\n")

@@ -51,6 +51,7 @@ def make_deployment(settings: WorkerSettings) -> Deployment:
         logs=[stage for stage in flow.stages if stage.name in wanted],
         out_of_orderness_ms=settings.streams.out_of_orderness_ms,
         prefix=prefix,
+        session_s=settings.session_timeout_ms / 1000,
     )
 
 

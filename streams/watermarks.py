@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from schemas.marks import UNKNOWN_MS, Mark
+from schemas.timestamps import MAX_MS
 
 CLAIM_MS = 5_000
 """A claim of silence holds for so long (append time of the log, ms) unless it is renewed: when the worker that made
@@ -81,6 +82,8 @@ class Watermark(msgspec.Struct):
                 ),
                 default=UNKNOWN_MS,
             )
+        # Beyond the year 9999 no time can be written.
+        time_ms = min(time_ms, MAX_MS)
         if time_ms <= self.time_ms:
             return False
         self.time_ms = time_ms

@@ -102,6 +102,7 @@ class Deployment:
             "CULDESAC_DATA_DIR": str(self.directory / name),
             "CULDESAC_SECRET": SECRET,
             "CULDESAC_METRICS_PORT": str(metrics_port),
+            "CULDESAC_SESSION_TIMEOUT": "3s",
         }  # fmt: skip
         with (self.directory / f"worker-{name}.log").open("ab") as log:
             process = subprocess.Popen(
@@ -142,7 +143,11 @@ class Deployment:
     def wait_until_done(self, seconds: float = 120.0) -> None:
         """Until each log in the order of the data has been read up to where it ended a moment ago."""
         limit = time.monotonic() + seconds
-        for topics in (["page-views", "interactions", "orders", "identities"], ["visitor-events"], ["site-events"]):
+        for topics in (
+            ["page-views", "interactions", "orders", "identities"],
+            ["visitor-events"],
+            ["site-events"],
+        ):
             time.sleep(1.5)  # the last mark follows the last event
             ends = self._ends(topics)
             while not self._are_read(ends):

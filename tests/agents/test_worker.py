@@ -28,7 +28,7 @@ def deployment(kafka: EmbeddedKafka, tmp_path: Path) -> Iterator[Deployment]:
 
 
 def test_kafka_equals_replay_also_after_ten_kills(deployment: Deployment) -> None:
-    events = shop_events(hours=14, sessions_per_hour=250)
+    events = shop_events(hours=9, sessions_per_hour=250)
     expected = final(replayed(events, SETTINGS))
     assert expected["dead-end-alerts"], "nothing was found: the test would say nothing about alerts"
     source = random.Random(3)
@@ -36,7 +36,7 @@ def test_kafka_equals_replay_also_after_ten_kills(deployment: Deployment) -> Non
     for part in range(10):
         worker = deployment.worker()
         deployment.publish(events[cuts[part] : cuts[part + 1]])
-        time.sleep(4.5 + 2 * source.random())
+        time.sleep(3.5 + 2.5 * source.random())
         worker.kill()
         worker.wait()
     deployment.publish(events[cuts[10] :])

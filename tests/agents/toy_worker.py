@@ -33,8 +33,14 @@ def main() -> None:
     }  # fmt: skip
     runner = Runner(
         Deployment(
-            kafka=kafka, app_id=app_id, data_dir=Path(data_dir), partitions=partitions,
-            sources=[Letters()], logs=[Windows(visitors), Totals()], out_of_orderness_ms=0, prefix=prefix,
+            kafka=kafka,
+            app_id=app_id,
+            data_dir=Path(data_dir),
+            partitions=partitions,
+            sources=[Letters()],
+            logs=[Windows(visitors), Totals()],
+            out_of_orderness_ms=0,
+            prefix=prefix,
             checkpoint=stretch if STRETCH_S else None,
         )  # fmt: skip
     )

@@ -1,4 +1,4 @@
-"""Processors: what is delivered again changes nothing, what can't be read is told, who resumes goes on as before."""
+"""Processors: what is delivered again changes nothing, what no one can read is told, who resumes goes on."""
 
 from __future__ import annotations
 

@@ -1,0 +1,157 @@
+"""The command line: what each command is told, one line for what the user can mend, and a quick start."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from agents import commands
+from agents.broker import EmbeddedKafka
+
+ROOT = Path(__file__).parents[2]
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+    for name in [name for name in os.environ if name.startswith("CULDESAC_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("CULDESAC_DATA_DIR", str(tmp_path / "data"))
+
+    def culdesac(*words: str | Path) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["culdesac", *map(str, words)])
+        with pytest.raises(SystemExit) as end:
+            commands.main()
+        out, err = capfd.readouterr()
+        return int(end.value.code or 0), out, err
+
+    return culdesac
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["fly"], "No such command 'fly'"),
+        (["replay", "x"], "Missing option '--out'"),
+        (["replay", "x", "--out", "o", "--format", "xml"], "'xml' is not one of"),
+        (["replay", "absent", "--out", "o"], "absent: there is no such file or folder"),
+        (
+            ["replay", "pyproject.toml", "--out", "o", "--settings", "absent.toml"],
+            "absent.toml: can't be read",
+        ),
+        (["replay", "pyproject.toml", "--out", "o"], "is not named after an input topic"),
+        (["publish", "tests/data", "--rate", "0"], "0"),
+        (["publish", ".", "--kafka", "nowhere"], "--kafka: 'nowhere' is no address: write host:port"),
+        (["shop"], "say where to"),
+        (["shop", "--out", "o"], "say how long"),
+        (["shop", "--out", "o", "--hours", "1", "--plant", "absent"], "absent: no such file"),
+        (["topics", "--check", "--kafka", "127.0.0.1:1"], "no Kafka answers there: start it"),
+        (["alerts", "--from", "absent"], "name a folder that culdesac replay wrote"),
+        (["demo", "--for", "soon"], "'soon' is no duration"),
+        (["demo", "--for", "0s"], "more than 0"),
+        (["worker", "--settings", "absent.toml"], "absent.toml: can't be read"),
+    ],
+)
+def test_what_the_user_can_mend_is_one_line_and_exit_code_2(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, words: list[str], said: str
+) -> None:
+    (tmp_path / "pyproject.toml").write_text("")
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(*words)
+    assert code == 2
+    assert err.startswith("culdesac: ")
+    assert err.count("\n") == 1
+    assert said in err
+    assert out == ""
+
+
+def test_an_error_of_ours_shows_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise KeyError("ours")
+
+    monkeypatch.setattr("agents.alerts.show_alerts", broken)
+    monkeypatch.setattr(sys, "argv", ["culdesac", "alerts"])
+    with pytest.raises(KeyError, match="ours"):
+        commands.main()
+
+
+def test_ctrl_c_ends_with_130(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("agents.alerts.show_alerts", interrupted)
+    assert run("alerts") == (130, "", "")
+
+
+def test_shop_replay_and_alerts_work_together(run: Run, tmp_path: Path) -> None:
+    shop, out = tmp_path / "shop", tmp_path / "out"
+    code, _, err = run("shop", "--hours", 1, "--sessions-per-hour", 60, "--pages", 40, "--out", shop)
+    assert code == 0
+    assert "truth.json" in err
+    code, text, err = run("replay", shop, "--out", out, "--json")
+    assert code == 0, err
+    summary = json.loads(text)
+    assert summary["page_views"] == len((shop / "page-views.ndjson").read_bytes().splitlines())
+    assert run("alerts", "--from", out) == (0, "No dead-end alerts.\n", "")
+    code, text, _ = run("replay", shop, "--out", out)
+    assert (code, f"{summary['page_views']:,} page views" in text) == (0, True)
+
+
+def test_topics_publish_and_doctor_work_on_a_kafka(
+    run: Run, kafka: EmbeddedKafka, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CULDESAC_TOPIC_PREFIX", f"c{uuid.uuid4().hex[:8]}.")
+    monkeypatch.setenv("CULDESAC_PARTITIONS", "inputs=1,visitors=1,customers=1,outputs=1")
+    view = {
+        "event_id": "e",
+        "visitor_id": "v",
+        "occurred_at": "2026-03-01T12:00:00Z",
+        "url": "https://s.example/",
+    }
+    (tmp_path / "page-views.ndjson").write_text(json.dumps(view))
+    assert run("topics", "--check", "--kafka", kafka.bootstrap)[0] == 1
+    code, _, err = run("publish", tmp_path, "--kafka", kafka.bootstrap)
+    assert (code, "run culdesac topics --create" in err) == (2, True)
+    assert run("topics", "--create", "--kafka", kafka.bootstrap)[0] == 0
+    code, text, _ = run("publish", tmp_path, "--kafka", kafka.bootstrap, "--end", "--json")
+    assert (code, json.loads(text)["sent"]) == (0, 1)
+    assert run("shop", "--hours", 0.2, "--pages", 40, "--kafka", kafka.bootstrap)[0] == 0
+    assert run("doctor", "--kafka", kafka.bootstrap, "--json")[0] == 0
+    assert run("alerts", "--kafka", kafka.bootstrap, "--json") == (0, "", "")
+
+
+def test_help_names_every_command_and_comes_quickly() -> None:
+    command = [sys.executable, "-m", "agents", "--help"]
+    # The compiled modules of one run serve the next, as where it is installed.
+    environment = {**os.environ, "COLUMNS": "100"}
+    best = 10.0
+    for _ in range(3):
+        began = time.perf_counter()
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+        best = min(best, time.perf_counter() - began)
+    for name in ("demo", "worker", "alerts", "replay", "publish", "shop", "topics", "doctor"):
+        assert f"  {name}" in done.stdout
+    assert best < 1.5, "0.3 s on an idle machine: something heavy is imported before a command is known"
+
+
+def test_commands_import_nothing_heavy_before_they_run() -> None:
+    probe = (
+        "import sys, json, agents.commands; print(json.dumps([m for m in sys.modules if m.split('.')[0] in "
+        "('faust', 'river', 'kafka', 'aiokafka', 'numpy', 'streams')]))"
+    )
+    done = subprocess.run([sys.executable, "-c", probe], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == []
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path) -> None:
+    words = f"{sys.executable} -m agents topics --json | head -c 10"
+    done = subprocess.run(words, shell=True, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stderr == ""

@@ -1,0 +1,539 @@
+"""Pages: the same answer however partitions interleave, alerts that open once and end, counts that add up."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from itertools import pairwise
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from schemas.site_events import Cell, PageMinute, SessionExample
+from schemas.timestamps import format_ms, parse_time
+from streams.alerts import QUIET_MS, UPDATE_EVERY_MS
+from streams.detection import DetectorSettings
+from streams.page_records import OTHER_PAGES
+from streams.pages import Pages
+from streams.settings import DAY_MS, HOUR_MS, MINUTE_MS, Settings
+from streams.stages import LogStage
+from tests.streams.site_logs import (
+    AT_THE_END,
+    BEGINNING,
+    HORIZON_MS,
+    SITE,
+    Record,
+    Run,
+    bought,
+    correction,
+    left,
+    made_up_session,
+    minute,
+    minutes,
+    page_of,
+    session,
+    shop_traffic,
+)
+
+QUIET_HOURS = minutes(0, 180)
+BROKEN_FROM = 180
+REST: set[str] = {"p", "t", "s", "r"}
+"""What stays in state: pages, templates, sites and regressions; nothing that waits."""
+seeds = st.integers(0, 2**32)
+
+
+def broken(count: int, begin: int = BROKEN_FROM) -> list[PageMinute]:
+    """Give minutes in which nobody goes on."""
+    return minutes(begin, begin + count, stalls=10)
+
+
+def ms(text: str) -> int:
+    """Give a time in ms after the beginning."""
+    return parse_time(text) - BEGINNING
+
+
+def test_it_is_a_stage_with_state() -> None:
+    stage: LogStage = Run().stage
+    assert stage.log == "site-events"
+
+
+# ---- the same answer for every interleaving
+
+
+def split(records: list[Record], partitions: int, source: Random) -> list[list[Record]]:
+    """Spread records over partitions: sessions whole, minutes by their views."""
+    parts: list[list[Record]] = [[] for _ in range(partitions)]
+    for record in records:
+        if not isinstance(record, PageMinute):
+            parts[source.randrange(partitions)].append(record)
+            continue
+        shares: list[list[Cell]] = [[] for _ in range(partitions)]
+        for cell in record.cells:
+            counts = Counter((source.randrange(partitions), view < cell.stalls) for view in range(cell.views))
+            for part in range(partitions):
+                stalls = counts[part, True]
+                views = stalls + counts[part, False]
+                if views:
+                    shares[part].append(Cell(cell.source, cell.device, cell.first_view, views, stalls))
+        for part, cells in enumerate(shares):
+            if cells:
+                source.shuffle(cells)
+                number = (record.minute_ms - BEGINNING) // MINUTE_MS
+                parts[part].append(
+                    minute(number, record.template, cells=tuple(cells), correction=record.correction)
+                )
+    return parts
+
+
+def told(records: list[Record], every_ms: int, source: Random) -> Iterator[Record | int]:
+    """Give one partition's records and marks: a record before the first mark that is greater than its time."""
+    waiting = sorted(records, key=lambda record: record.due_ms)
+    time = 0
+    while waiting:
+        time += source.randrange(1, 2 * every_ms)
+        batch = [record for record in waiting if record.due_ms < BEGINNING + time]
+        del waiting[: len(batch)]
+        # What is due at one watermark comes in the order of the stage's keys, which are not ours.
+        source.shuffle(batch)
+        yield from batch
+        yield time
+    yield AT_THE_END
+
+
+def interleave(records: list[Record], partitions: int, every_ms: int, seed: int, resume: float = 0.0) -> Run:
+    """Carry records through partitions that come on at random."""
+    source = Random(seed)
+    run = Run(partitions)
+    streams = [told(part, every_ms, source) for part in split(records, partitions, source)]
+    running = list(range(partitions))
+    while running:
+        partition = source.choice(running)
+        for _ in range(source.randrange(1, 200)):
+            entry = next(streams[partition], None)
+            if entry is None:
+                running.remove(partition)
+                break
+            if isinstance(entry, int):
+                run.mark(entry, partition)
+            else:
+                run.send(entry, partition=partition)
+            if source.random() < resume:
+                run.resume()
+    return run
+
+
+@settings(max_examples=20)
+@given(
+    seeds,
+    st.integers(1, 4),
+    st.sampled_from([MINUTE_MS // 3, MINUTE_MS, 20 * MINUTE_MS, 100 * HOUR_MS]),
+    st.sampled_from([0.0, 0.0, 0.02]),
+)
+def test_partitions_interleavings_coarse_marks_and_restarts_change_no_byte(
+    seed: int, partitions: int, every_ms: int, resume: float
+) -> None:
+    records = shop_traffic(seed % 12)
+    expected = Run().follow(records).end()
+    run = interleave(records, partitions, every_ms, seed, resume)
+    assert run.log == expected.log
+    assert run.kinds_left() == expected.kinds_left() == REST
+    assert run.rows == expected.rows
+
+
+def test_the_made_up_traffic_opens_and_resolves_alerts_and_has_scores_to_compare() -> None:
+    runs = [Run().follow(shop_traffic(seed)).end() for seed in range(12)]
+    assert sum(("sizes", "opened", 1) in run.said() for run in runs) >= 10
+    assert all({status for _, status, _ in run.said()} <= {"opened", "updated", "resolved"} for run in runs)
+    assert all(len(run.scores) >= 15 for run in runs)
+
+
+@settings(max_examples=15)
+@given(seeds, st.integers(1, 4), st.sampled_from([MINUTE_MS, 20 * MINUTE_MS, 100 * HOUR_MS]))
+def test_corrections_in_time_change_no_byte_either(seed: int, partitions: int, every_ms: int) -> None:
+    """An order is cancelled long after its session: it is due when that happened, on every partition."""
+    records = shop_traffic(seed % 12)
+    source = Random(seed)
+    records += [
+        correction(
+            record.due_ms - BEGINNING + source.randrange(HOUR_MS),
+            record.exit,
+            left("home"),
+            record.session_id,
+        )
+        for record in records
+        if isinstance(record, SessionExample) and source.random() < 0.2
+    ]
+    assert interleave(records, partitions, every_ms, seed).log == Run().follow(records).end().log
+
+
+# ---- the life of an alert
+
+
+def test_a_page_that_breaks_has_one_alert_until_it_is_mended() -> None:
+    mended = minutes(BROKEN_FROM + 60, BROKEN_FROM + 300)
+    run = Run().follow([*QUIET_HOURS, *broken(60), *mended]).end()
+    statuses = [alert.status for alert in run.alerts]
+    assert statuses == ["opened", *["updated"] * (len(statuses) - 2), "resolved"]
+    assert len(statuses) > 4
+    assert [alert.revision for alert in run.alerts] == list(range(1, len(statuses) + 1))
+    assert len({alert.alert_id for alert in run.alerts}) == 1
+    assert len({alert.opened_at for alert in run.alerts}) == 1
+    times = [ms(alert.updated_at) for alert in run.alerts]
+    assert BROKEN_FROM * MINUTE_MS + HORIZON_MS <= times[0] <= (BROKEN_FROM + 20) * MINUTE_MS + HORIZON_MS
+    assert {b - a for a, b in pairwise(times[:-1])} == {UPDATE_EVERY_MS}
+    assert times[0] == ms(run.alerts[0].opened_at)
+    last = run.alerts[-1]
+    assert last.resolved_at == last.updated_at
+    assert [alert.resolved_at for alert in run.alerts[:-1]] == [None] * (len(statuses) - 1)
+    assert run.kinds_left() == REST
+
+
+def test_an_alert_says_what_was_lost_since_suspicion_began() -> None:
+    run = Run().follow([*QUIET_HOURS, *broken(30)])
+    alert = run.alerts[-1]
+    assert (alert.page, alert.template, alert.site, alert.scope) == (page_of("sizes"), "sizes", SITE, "page")
+    assert (alert.status, alert.cause) == ("updated", "unknown")
+    assert alert.views >= alert.exits > alert.expected_exits
+    assert alert.excess_low is not None
+    assert alert.excess_high is not None
+    assert alert.excess_low < alert.exits - alert.expected_exits < alert.excess_high
+    assert run.log[-1][1] == f"page:{page_of('sizes')}"
+
+
+def test_a_second_fault_opens_another_alert_that_counts_anew() -> None:
+    begin = BROKEN_FROM + 60 + 24 * 60
+    run = Run().follow([*QUIET_HOURS, *broken(60), *minutes(BROKEN_FROM + 60, begin), *broken(60, begin)])
+    opened = [alert for alert in run.alerts if alert.status == "opened"]
+    assert [alert.revision for alert in opened] == [1, 1]
+    assert opened[0].alert_id != opened[1].alert_id
+    assert opened[1].views < 200, "of the second fault only"
+    statuses = [alert.status for alert in run.alerts if alert.status != "updated"]
+    assert statuses == ["opened", "resolved", "opened"]
+
+
+def test_two_pages_have_an_alert_each() -> None:
+    healthy = [minute(n, f"p{k}", template="product") for n in range(240) for k in range(6)]
+    faults = [
+        minute(n, name, stalls=10 if n >= BROKEN_FROM else 5, template="product")
+        for n in range(240)
+        for name in ("sizes", "returns")
+    ]
+    run = Run().follow([*healthy, *faults])
+    opened = [name for name, status, _ in run.said() if status == "opened"]
+    assert sorted(opened) == ["returns", "sizes"]
+    assert run.processor.context.gauges["open_alerts", ""] == 2
+    assert run.processor.context.counts["alerts", "opened"] == 2
+
+
+def test_nothing_opens_while_the_detector_warms_up() -> None:
+    records = [*QUIET_HOURS, *broken(30)]
+    assert Run(detector=DetectorSettings(warm_ms=DAY_MS)).follow(records).end().alerts == []
+    run = Run()
+    run.stage = Pages(Settings(warm_up_ms=DAY_MS))
+    run.resume()
+    assert run.follow(records).end().alerts == []
+
+
+LAST_SEEN = (BROKEN_FROM + 29) * MINUTE_MS + HORIZON_MS
+
+
+def test_an_alert_on_a_page_that_nobody_sees_is_resolved_when_it_has_been_quiet_for_long() -> None:
+    run = Run().follow([*QUIET_HOURS, *broken(30)])
+    before = len(run.alerts)
+    run.mark(LAST_SEEN + QUIET_MS)
+    assert len(run.alerts) == before
+    run.mark(LAST_SEEN + QUIET_MS + 1)
+    assert [alert.status for alert in run.alerts[before:]] == ["resolved"]
+    assert run.alerts[-1].revision == before + 1
+    assert ms(run.alerts[-1].resolved_at or "") == LAST_SEEN + QUIET_MS
+    assert run.processor.context.gauges["open_alerts", ""] == 0
+    assert run.end().kinds_left() == REST
+
+
+def test_a_page_that_was_quiet_is_not_suspected_for_what_was_days_ago() -> None:
+    run = Run().follow([*QUIET_HOURS, *broken(30)]).mark(LAST_SEEN + QUIET_MS + 1)
+    before = len(run.alerts)
+    again = (BROKEN_FROM + 29) + QUIET_MS // MINUTE_MS + 60
+    run.follow(minutes(again, again + 5, stalls=6)).end()
+    assert run.alerts[before:] == []
+
+
+def test_one_view_keeps_the_alert_of_a_quiet_page_open() -> None:
+    seen = 2 * DAY_MS // MINUTE_MS
+    run = Run().follow([*QUIET_HOURS, *broken(30), minute(seen, views=1, stalls=1)])
+    count = len(run.alerts)
+    assert ms(run.alerts[-1].updated_at) == seen * MINUTE_MS + HORIZON_MS
+    run.mark(seen * MINUTE_MS + HORIZON_MS + QUIET_MS)
+    assert len(run.alerts) == count
+    run.mark(seen * MINUTE_MS + HORIZON_MS + QUIET_MS + 1)
+    assert [alert.status for alert in run.alerts[count:]] == ["resolved"]
+
+
+@pytest.mark.parametrize("site", ["shop|de", "a|b|c", "|", "läden"])
+def test_any_name_of_a_site_will_do(site: str) -> None:
+    records = [minute(n, stalls=10 if n >= BROKEN_FROM else 5, site=site) for n in range(210)]
+    run = Run().follow(records).end()
+    statuses = [alert.status for alert in run.alerts]
+    assert (statuses[0], statuses[-1]) == ("opened", "resolved")
+    assert {alert.site for alert in run.alerts} == {score.site for score in run.scores} == {site}
+
+
+def test_sites_do_not_mix() -> None:
+    other = [minute(n, site="other.example") for n in range(210)]
+    alone = Run().follow(other).end()
+    both = Run().follow([*other, *QUIET_HOURS, *broken(30)]).end()
+    assert [entry for entry in both.log if b'"site":"other.example"' in entry[2]] == alone.log
+
+
+# ---- corrections
+
+
+def corrected(number: int, views: int, stalls: int, **fields: Any) -> PageMinute:
+    return minute(number, views=views, stalls=stalls, correction=True, **fields)
+
+
+@settings(max_examples=15)
+@given(
+    st.lists(st.tuples(st.integers(0, 230), st.integers(-3, 3), st.integers(-3, 3)), max_size=20), st.data()
+)
+def test_corrections_change_counts_and_never_what_is_suspected(
+    changes: list[tuple[int, int, int]], data: st.DataObject
+) -> None:
+    records = [*QUIET_HOURS, *broken(30), *minutes(210, 260)]
+    plain = Run().follow(records).end()
+    run = Run()
+    waiting = {data.draw(st.integers(0, 259)): change for change in changes}
+    for number, record in enumerate(records):
+        run.follow([record])
+        if number in waiting:
+            at, views, stalls = waiting[number]
+            run.send(
+                corrected(at, views, stalls),
+                correction(at * MINUTE_MS, left("home"), left("sizes", "served")),
+            )
+    run.end()
+    assert run.alerts == plain.alerts
+    last = run.last_scores()[page_of("sizes")]
+    assert last.views == max(0, sum(r.cells[0].views for r in records) + sum(c[1] for c in waiting.values()))
+    assert last.exits == len(waiting)
+    assert (last.exit_reasons or {}).get("served", 0) == len(waiting)
+
+
+def test_a_correction_that_overtakes_what_it_corrects_never_shows_less_than_nothing() -> None:
+    run = Run(2)
+    run.send(minute(0, views=3, stalls=1), session(10 * MINUTE_MS, "sizes"), partition=0)
+    run.mark(3 * HOUR_MS, partition=0)
+    run.send(corrected(0, -3, -1), correction(10 * MINUTE_MS, left("sizes"), None, "s600000"), partition=0)
+    run.send(minute(0, "home"), session(20 * MINUTE_MS, "home"), partition=1)
+    run.mark(2 * HOUR_MS, partition=1).end()
+    last = run.last_scores()
+    assert (last[page_of("sizes")].views, last[page_of("sizes")].exits) == (0, 0)
+    assert (last[page_of("home")].views, last[page_of("home")].exits) == (10, 1)
+
+
+def test_a_correction_of_a_page_never_seen_is_told_without_negative_counts() -> None:
+    run = Run().send(corrected(0, -3, -1), correction(HORIZON_MS, left("sizes", "served"), None)).end()
+    (score,) = run.scores
+    assert (score.views, score.exits, score.dead_end_exits, score.exit_reasons) == (0, 0, 0, {})
+
+
+def test_what_comes_late_is_scored_with_the_next_hour_and_times_never_go_back() -> None:
+    run = Run().follow(minutes(0, 130)).mark(5 * HOUR_MS + 1)
+    written = len(run.scores)
+    run.send(corrected(3, 1, 1), session(90 * MINUTE_MS, "sizes"), correction(MINUTE_MS, None, left("sizes")))
+    assert len(run.scores) == written
+    run.end()
+    times = [ms(score.as_of) for score in run.scores]
+    assert times == sorted(times)
+    assert len(run.scores) == written + 1
+    assert (run.scores[-1].views, run.scores[-1].exits) == (1301, 2)
+
+
+# ---- counts
+
+
+def sums(records: list[Record]) -> dict[str, Counter[str]]:
+    """Add up plainly what each page's last score must count."""
+    pages: dict[str, Counter[str]] = {}
+    for record in records:
+        if isinstance(record, PageMinute):
+            page = pages.setdefault(record.page, Counter())
+            page["views"] += sum(cell.views for cell in record.cells)
+            continue
+        exits = (
+            [(record.exit, 1)]
+            if isinstance(record, SessionExample)
+            else [(record.removed, -1), (record.added, 1)]
+        )
+        for exit_, sign in exits:
+            if exit_ is not None:
+                page = pages.setdefault(exit_.page, Counter())
+                page[exit_.reason] += sign
+                page["exits"] += 0 if record.is_bot else sign
+    return pages
+
+
+@settings(max_examples=20)
+@given(seeds)
+def test_counts_at_the_end_are_a_plain_sum(seed: int) -> None:
+    source = Random(seed)
+    records: list[Record] = [
+        minute(source.randrange(300), source.choice("abcd"), source.randrange(1, 9), 0) for _ in range(60)
+    ]
+    examples = [made_up_session(source, source.randrange(300)) for _ in range(60)]
+    for example in source.sample(examples, 20):
+        after = example.due_ms - BEGINNING + source.randrange(HOUR_MS)
+        bot, name = example.is_bot, example.session_id
+        records.append(correction(after, example.exit, left("home", "served"), name, is_bot=bot))
+    records += examples
+    scores = Run().follow(records).end().last_scores()
+    expected = sums(records)
+    assert set(scores) >= set(expected)
+    for page, counts in expected.items():
+        score = scores[page]
+        assert (score.views, score.exits) == (counts["views"], counts["exits"])
+        assert score.dead_end_exits == counts["dead_end"]
+        reasons = {reason: n for reason, n in counts.items() if n and reason not in ("views", "exits")}
+        assert (score.exit_reasons or {}) == reasons
+
+
+def test_bots_count_as_a_reason_and_as_nothing_else() -> None:
+    bot = session(0, "sizes", exit_=left("sizes", "bot", revenue="50", currency="USD", orders=1), is_bot=True)
+    run = Run().follow([bot, session(MINUTE_MS, "home", exit_=bought("home", "20"))]).end()
+    scores = run.last_scores()
+    assert (scores[page_of("sizes")].exits, scores[page_of("sizes")].exit_reasons) == (0, {"bot": 1})
+    assert scores[page_of("sizes")].expected_exits == 0
+    assert scores[page_of("home")].currency == "EUR"
+
+
+def test_a_capped_session_counts_its_exit_and_is_not_learned_from() -> None:
+    capped = session(0, "sizes", exit_=left("sizes", "measurement_gap"), capped=True)
+    (score,) = Run().follow([capped]).end().scores
+    assert (score.exits, score.dead_end_exits, score.expected_exits) == (1, 0, 0)
+
+
+def test_only_dead_ends_are_excess_exits() -> None:
+    examples = [session(n * MINUTE_MS, "home", "sizes", exit_=left("sizes", "served")) for n in range(60)]
+    score = Run().follow(examples).end().last_scores()[page_of("sizes")]
+    assert (score.exits, score.dead_end_exits) == (60, 0)
+    assert score.excess_exits < 0
+
+
+def test_views_of_a_session_are_judged_each_and_only_the_last_is_an_exit() -> None:
+    scores = Run().follow([session(0, "home", "sizes", "home")]).end().last_scores()
+    assert scores[page_of("home")].exits == 1
+    assert scores[page_of("sizes")].exits == 0
+    assert scores[page_of("home")].expected_exits > scores[page_of("sizes")].expected_exits > 0
+
+
+def test_beyond_the_cap_pages_are_counted_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.pages.MAX_PAGES", 3)
+    names = [f"p{n}" for n in range(9)]
+    records: list[Record] = [minute(n, name) for n in range(60) for name in names]
+    records += [session(n * MINUTE_MS, *names, session_id=f"s{n}") for n in range(60, 65)]
+    run = Run().follow(records).end()
+    scores = run.last_scores()
+    assert set(scores) == {page_of("p0"), page_of("p1"), page_of("p2"), OTHER_PAGES}
+    assert sum(score.views for score in scores.values()) == 60 * 9 * 10
+    assert (scores[OTHER_PAGES].views, scores[OTHER_PAGES].exits) == (60 * 6 * 10, 5)
+    assert run.kinds_left() == REST
+    assert sum(key[:1] == b"p" for key in run.rows) == 4
+
+
+# ---- money
+
+
+def test_money_is_counted_in_the_first_currency_alone() -> None:
+    buyers = [
+        session(n, "sizes", "cart", exit_=bought("cart", "30"), session_id=f"e{n}", purchased_at=BEGINNING)
+        for n in range(4)
+    ]
+    dollars = session(9, "sizes", "cart", exit_=bought("cart", "9000", "USD"), purchased_at=BEGINNING)
+    others = [session(20 + n, "sizes", "cart", session_id=f"o{n}") for n in range(15)]
+    run = Run().follow([*buyers, dollars, *others, *QUIET_HOURS, *broken(30)])
+    alert = run.alerts[-1]
+    excess = alert.exits - alert.expected_exits
+    assert alert.currency == "EUR"
+    # Five of twenty who went on from there bought, for 30 each.
+    assert float(alert.money_at_stake or 0) == pytest.approx(excess * 5 / 20 * 30, rel=0.01)
+
+
+def test_a_correction_takes_money_back() -> None:
+    buyers = [
+        session(n, "sizes", "cart", exit_=bought("cart", "30"), session_id=f"e{n}", purchased_at=BEGINNING)
+        for n in range(4)
+    ]
+    refunds = [correction(HOUR_MS + n, bought("cart", "30"), bought("cart", "0"), f"e{n}") for n in range(3)]
+    alert = Run().follow([*buyers, *refunds, *QUIET_HOURS, *broken(30)]).alerts[-1]
+    excess = alert.exits - alert.expected_exits
+    assert float(alert.money_at_stake or 0) == pytest.approx(excess * 30 / 4, rel=0.01)
+
+
+def test_without_an_order_there_is_no_currency_and_no_money() -> None:
+    run = Run().follow([*QUIET_HOURS, *broken(30), session(0, "sizes")]).end()
+    assert (
+        {alert.money_at_stake for alert in run.alerts} == {alert.currency for alert in run.alerts} == {None}
+    )
+    assert {score.money_at_stake for score in run.scores} == {None}
+
+
+@pytest.mark.parametrize(
+    ("pages", "purchased", "went_on"),
+    [
+        (("sizes", "cart"), None, {"sizes": (1, 0), "cart": (0, 0)}),
+        (("sizes", "cart"), 1, {"sizes": (1, 1), "cart": (1, 1)}),
+        (("sizes", "cart", "sizes"), 1, {"sizes": (1, 1), "cart": (1, 1)}),
+        (("sizes", "cart", "home"), 0, {"sizes": (1, 1), "cart": (0, 0), "home": (0, 0)}),
+    ],
+    ids=["no purchase", "at the last view", "seen again behind it", "all but the first behind it"],
+)
+def test_who_goes_on_from_a_template_and_buys(
+    pages: tuple[str, ...], purchased: int | None, went_on: dict[str, tuple[int, int]]
+) -> None:
+    example = session(0, *pages)
+    if purchased is not None:
+        example = session(0, *pages, purchased_at=example.views[purchased].occurred_at)
+    run = Run().follow([example])
+    get = run.processor.context.state.get
+    found = {name: get(f"t{SITE}|{name}") for name in went_on}
+    assert {name: (record.went_on, record.purchased) for name, record in found.items()} == went_on
+
+
+# ---- scores
+
+
+def test_scores_are_written_hourly_for_pages_that_have_changed() -> None:
+    records = [*minutes(0, 20, "home"), *minutes(0, 200), minute(150, "home")]
+    run = Run().follow(records).end()
+    hours = [
+        (score.page.rpartition("/")[2], ms(score.as_of) // HOUR_MS, score.revision) for score in run.scores
+    ]
+    assert hours == [
+        ("home", 1, 1),
+        ("sizes", 1, 1),
+        ("sizes", 2, 2),
+        ("home", 3, 2),
+        ("sizes", 3, 3),
+        ("sizes", 4, 4),
+    ]
+
+
+@pytest.mark.parametrize(("number", "hour"), [(54, 1), (55, 2)])
+def test_what_is_due_at_the_full_hour_belongs_to_it(number: int, hour: int) -> None:
+    (score,) = Run().follow([minute(number)]).end().scores
+    assert score.as_of == format_ms(BEGINNING + hour * HOUR_MS)
+
+
+def test_a_score_waits_until_the_watermark_has_passed_its_hour() -> None:
+    run = Run().send(minute(0)).mark(HOUR_MS)
+    assert run.scores == []
+    assert len(run.mark(HOUR_MS + 1).scores) == 1
+
+
+def test_the_pace_of_scores_is_a_setting() -> None:
+    run = Run(settings=Settings(score_every_ms=10 * MINUTE_MS)).follow(minutes(0, 20)).end()
+    assert [ms(score.as_of) // MINUTE_MS for score in run.scores] == [10, 20, 30]
+    assert run.kinds_left() == REST
