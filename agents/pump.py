@@ -221,4 +221,5 @@ class PumpApp(faust.App):
             async for _ in stream:
                 self.runner.crash(78, f"a record reached the stream of {name}, past the pump")
 
+        past_the_stream.__qualname__ = name  # what Faust's log calls it
         self.agent(self.topic(*topics, **raw), name=name)(past_the_stream)

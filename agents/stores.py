@@ -265,7 +265,7 @@ class Store:
         beyond = self._pending
         self._open_top = max((statement.top for statement in beyond), default=-1)
         heal = [key for key, offset in self._last.items() if self._applied.get(key, (0, -1))[1] != offset]
-        unsettled = [statement.offset for statement in beyond[:1]]
+        unsettled = [self._last[key] for key in heal] + [statement.offset for statement in beyond[:1]]
         if self.fence is not None:
             if self._newest > self.fence.offset:
                 raise StoreError("a fence that was in the changelog is gone: does something delete from it?")

@@ -10,6 +10,7 @@ same outputs under the same names and origins, which readers drop, and the same 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
@@ -24,6 +25,11 @@ FOLD_AHEAD = 10_000
 """Records that may be folded while a batch is being written; bounds memory when the broker is slow."""
 SLICE = 200
 """Records folded between two looks at the event loop (about 20 ms): heartbeats and other units get their turn."""
+
+
+STORE_EVERY_S = 0.2
+"""Pace at which state is written. Outputs go out at once; state that changes with every record, as the weights of
+a regression do, is written once for all the records of such a while. A crash makes that while be read again."""
 
 
 class Fetched(Protocol):
@@ -94,6 +100,8 @@ class Unit:
         self._source = f"/culdesac/{self.stage}".encode()
         self._outbox: dict[tuple[str, int], list[Record]] = {}
         self._received_ms: list[int] = []
+        self._unstored = False
+        self._store_at = 0.0
         self._touched = False
         self._wake = asyncio.Event()
         self.idle = asyncio.Event()
@@ -164,6 +172,11 @@ class Unit:
             while not self.dead:
                 if self.pending or self._touched:
                     await self._flush()
+                elif self._unstored:
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._wake.wait(), max(0.0, self._store_at - time.monotonic()))
+                    self._wake.clear()
+                    self._touched = True
                 else:
                     self.idle.set()
                     await self._wake.wait()
@@ -196,9 +209,12 @@ class Unit:
         progress = processor.progress() if isinstance(processor, SourceProcessor) else None
         rows: list[tuple[bytes, bytes | None]] = []
         fence = b""
+        stores = isinstance(processor, LogProcessor) and time.monotonic() >= self._store_at
         if isinstance(processor, LogProcessor):
-            rows = processor.context.state.drain()
-            fence = write_fence(processor.fence)
+            self._unstored = not stores
+            if stores:
+                rows = processor.context.state.drain()
+                fence = write_fence(processor.fence)
         self.room.set()
         await self._step("folded")
         if outbox:
@@ -207,7 +223,11 @@ class Unit:
             for received_ms in received:
                 metrics.enriched_seconds.labels().observe(max(0.0, (now_ms - received_ms) / 1000))
         await self._step("outputs")
+        if count:
+            metrics.batch_records.labels(self.stage).observe(count)
         if isinstance(processor, LogProcessor) and self.store is not None:
+            if not stores:
+                return
             target = (self._changelog, self.partition)
             headers = top_header(next_offset - 1)
             records = [Record(key, row, headers) for key, row in rows]
@@ -216,10 +236,10 @@ class Unit:
             await self._step("changelog")
             self.store.write(rows, fence, next_offset - 1, *spans[target])
             processor.context.state.settle()
+            self._store_at = time.monotonic() + STORE_EVERY_S
         await self._step("stored")
         self.done_offset = next_offset
         self.acknowledged = progress
-        metrics.batch_records.labels(self.stage).observe(count)
         metrics.apply_counts(self.stage, processor.context.counts)
         metrics.apply_gauges(processor.context.gauges)
 

@@ -41,7 +41,9 @@ class VisitorPageView(msgspec.Struct, tag_field="type", tag="page_view", frozen=
     properties: JsonObject = None
 
 
-class VisitorInteraction(msgspec.Struct, tag_field="type", tag="interaction", frozen=True, omit_defaults=True):
+class VisitorInteraction(
+    msgspec.Struct, tag_field="type", tag="interaction", frozen=True, omit_defaults=True
+):
     """Something that a visitor did on a page. `seconds` is the time on page of an ``engagement``."""
 
     origin: Origin

@@ -8,6 +8,7 @@ switched off. Producers' keys and partitioners are not trusted: every record is 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -26,10 +27,10 @@ from schemas.visitor_events import VisitorIdentity, VisitorInteraction, VisitorO
 from streams.pseudonyms import Pseudonymiser
 from streams.rejections import rejection
 from streams.settings import Settings
-from streams.sources import SourceReader
+from streams.sources import Source, SourceReader
 from streams.stages import Context, Output, SourceResult
 from streams.tokens import PLACEHOLDER, holds_person
-from streams.urls import PageRef, PageRules, UrlError, UrlReader
+from streams.urls import MAX_CACHED_URL_LENGTH, PageRef, PageRules, UrlError, UrlReader
 from streams.user_agents import UserAgentReader
 
 PROGRESS: Final = b'{"culdesac_progress":'
@@ -44,6 +45,7 @@ class _Engagement(msgspec.Struct, gc=False):
     seconds: float = 0.0
 
 
+_CACHED_ADDRESSES: Final = 8_192
 _MAY_BE_PERSONAL = re.compile(r"@|%40|/(?:\+|%2[Bb]|00)")
 """E-mail addresses and phone numbers in a path have one of these."""
 _decode_progress = msgspec.json.Decoder(_Progress).decode
@@ -87,6 +89,8 @@ class Intake:
         self._sources = SourceReader(settings.internal_hosts)
         self._user_agents = UserAgentReader()
         self._pseudonyms = Pseudonymiser(secret, enabled=settings.pseudonymise)
+        # Visitors go to the same pages from the same pages: one look-up where there were four readers.
+        self._address = lru_cache(maxsize=_CACHED_ADDRESSES)(self._address_uncached)
 
     def read(self, context: Context, topic: str, partition: int, value: bytes | None) -> SourceResult:
         """Turn one input record into events, or into a rejection.
@@ -129,33 +133,36 @@ class Intake:
 
     def _page_view(self, context: Context, event: PageView) -> Output:
         site = event.site or self._site
-        ref = self._urls.read(event.url, site)
-        source = self._sources.read(event.referrer, ref.campaign, ref.host)
+        url, referrer = event.url, event.referrer
+        length = len(url) + (0 if referrer is None else len(referrer))
+        read = self._address if length <= MAX_CACHED_URL_LENGTH else self._address_uncached
+        ref, source, shown_url, shown_referrer = read(site, url, referrer)
         agent = self._user_agents.read(event.user_agent)
         visitor = self._pseudonyms.visitor(site, event.visitor_id)
+        # By position, in the order of the fields: by name, 22 of them cost 1.5 µs instead of 0.2.
         view = VisitorPageView(
-            origin=context.origin(),
-            event_id=event.event_id,
-            visitor_id=visitor,
-            occurred_at=event.occurred_at,
-            url=self._shown(event.url),
-            page=ref.page,
-            template=ref.template,
-            source=source.group,
-            device=agent.device,
-            site=site,
-            browser=agent.browser,
-            os=agent.os,
-            is_bot=agent.is_bot,
-            referrer=None if event.referrer is None else self._shown(event.referrer),
-            title=event.title,
-            campaign=source.campaign,
-            customer_id=self._customer(event.customer_id),
-            user_agent=event.user_agent,
-            ip=self._pseudonyms.ip(event.ip),
-            sent_at=event.sent_at,
-            received_at=context.append_ms,
-            properties=event.properties or None,
+            context.origin(),
+            event.event_id,
+            visitor,
+            event.occurred_at,
+            shown_url,
+            ref.page,
+            ref.template,
+            source.group,
+            agent.device,
+            site,
+            agent.browser,
+            agent.os,
+            agent.is_bot,
+            shown_referrer,
+            event.title,
+            source.campaign,
+            self._customer(event.customer_id),
+            event.user_agent,
+            self._pseudonyms.ip(event.ip),
+            event.sent_at,
+            context.append_ms,
+            event.properties or None,
         )
         return _output("visitor-events", visitor, view)
 
@@ -165,18 +172,19 @@ class Intake:
         agent = self._user_agents.read(event.user_agent)
         visitor = self._pseudonyms.visitor(site, event.visitor_id)
         interaction = VisitorInteraction(
-            origin=context.origin(),
-            event_id=event.event_id,
-            visitor_id=visitor,
-            occurred_at=event.occurred_at,
-            name=event.name,
-            site=site,
-            page=ref.page,
-            template=ref.template,
-            device=agent.device if event.user_agent else "",
-            is_bot=agent.is_bot,
-            customer_id=self._customer(event.customer_id),
-            seconds=_seconds(event) if event.name == "engagement" else 0.0,
+            context.origin(),
+            event.event_id,
+            visitor,
+            event.occurred_at,
+            event.name,
+            site,
+            ref.page,
+            ref.template,
+            "",
+            agent.device if event.user_agent else "",
+            agent.is_bot,
+            self._customer(event.customer_id),
+            _seconds(event) if event.name == "engagement" else 0.0,
         )
         return _output("visitor-events", visitor, interaction)
 
@@ -271,6 +279,14 @@ class Intake:
             "loyalty": identifiers.loyalty and self._pseudonyms.identifier("loyalty", identifiers.loyalty),
         }
         return {kind: token for kind, token in hashed.items() if token}
+
+    def _address_uncached(
+        self, site: str, url: str, referrer: str | None
+    ) -> tuple[PageRef, Source, str, str | None]:
+        """Page, source, and both addresses as they are shown."""
+        ref = self._urls.read(url, site)
+        source = self._sources.read(referrer, ref.campaign, ref.host)
+        return ref, source, self._shown(url), None if referrer is None else self._shown(referrer)
 
     def _shown(self, url: str) -> str:
         """Address as subscribers see it: queries and fragments may hold names, tokens and addresses."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import groupby
+from operator import attrgetter
 
 import msgspec
 
@@ -12,6 +13,8 @@ from streams.settings import MINUTE_MS
 from streams.stages import Context, Output
 from streams.stalls import CellName, Counts
 from streams.visitors import SEPARATOR
+
+_CONTEXT = attrgetter("source", "device", "first_view")
 
 
 class OpenCell(msgspec.Struct, array_like=True, gc=False):
@@ -90,10 +93,15 @@ def send_minute(context: Context, key: str, deadline_ms: int) -> list[Output]:
     """Send a minute whose labels are complete, cells in canonical order, and forget it."""
     minute: OpenMinute = context.state.get(key)
     context.state.delete(key)
+    known = minute.cells
+    if len(known) > 1:
+        known.sort(key=_CONTEXT)
     cells = tuple(
-        Cell(cell.source, cell.device, cell.first_view, cell.views, cell.stalls)
-        for cell in sorted(minute.cells, key=lambda cell: (cell.source, cell.device, cell.first_view))
-        if cell.views or cell.stalls
+        [
+            Cell(cell.source, cell.device, cell.first_view, cell.views, cell.stalls)
+            for cell in known
+            if cell.views or cell.stalls
+        ]
     )
     if not cells:
         return []

@@ -111,10 +111,18 @@ class Learner:
         from river import linear_model, optim
         from river.utils import VectorDict
 
+        class AdaGrad(optim.AdaGrad):
+            """River's own, number for number; it asks for the step size once, not for every feature."""
+
+            def _step_with_dict(self, w: Any, g: Any) -> Any:
+                squares, rate, first = self.g2, self.learning_rate, self.eps
+                for name, gradient in g.items():
+                    squares[name] = square = squares[name] + gradient * gradient
+                    w[name] -= rate / (square + first) ** 0.5 * gradient
+                return w
+
         # River's methods are typed in part only.
-        self._model: Any = linear_model.LogisticRegression(
-            optim.AdaGrad(RATE, FIRST_SQUARE), intercept_lr=0.0
-        )
+        self._model: Any = linear_model.LogisticRegression(AdaGrad(RATE, FIRST_SQUARE), intercept_lr=0.0)
         self._vector: Any = VectorDict
 
     def predict(self, propensity: Propensity, features: dict[str, float]) -> float:

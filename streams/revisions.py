@@ -158,7 +158,13 @@ def _correct(writing: Writing, session_id: str, old: Shown | None, new: Shown | 
     return [
         _to_site(
             SessionCorrection(
-                writing.context.origin(), writing.site, session_id, writing.now_ms, bot, removed=out, added=into
+                writing.context.origin(),
+                writing.site,
+                session_id,
+                writing.now_ms,
+                bot,
+                removed=out,
+                added=into,
             )
         )
         for out, into, bot in pairs

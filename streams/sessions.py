@@ -137,7 +137,7 @@ class Sessions:
         ended_before = deadline_ms - self._hold_ms
         closes = any(not visit.is_closed and visit.ended_at <= ended_before for visit in visitor.visits)
         # Revisions of orders hold from their own time on.
-        revises = any(fact.occurred_at == deadline_ms for fact in visitor.facts)
+        revises = bool(visitor.facts) and any(fact.occurred_at == deadline_ms for fact in visitor.facts)
         if closes or revises:
             writing = Writing(context, self._settings, *named_by(key), deadline_ms)
             after = assemble(visitor, self._settings, deadline_ms)
@@ -253,9 +253,10 @@ class Sessions:
 
     def _deadline(self, visitor: Visitor, now_ms: int, assembly: Assembly | None = None) -> int:
         """When the next session closes, a revision of an order holds, or the next thing can be forgotten."""
-        deadlines = [visit.ended_at + self._hold_ms for visit in visitor.visits if not visit.is_closed]
-        if visitor.visits:
-            deadlines.append(visitor.visits[0].ended_at + self._free_ms)
+        visits = visitor.visits
+        deadlines = [visit.ended_at + self._hold_ms for visit in visits if not visit.is_closed]
+        if visits:
+            deadlines.append(visits[0].ended_at + self._free_ms)
         if visitor.facts:
             deadlines.extend(fact.occurred_at for fact in visitor.facts if fact.occurred_at > now_ms)
             loose = (assembly or assemble(visitor, self._settings, now_ms)).loose

@@ -16,7 +16,7 @@ from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
 
-from agents.publishing import Publisher
+from agents.publisher import Publisher
 from agents.settings import WorkerSettings
 from agents.topics import ensure_topics
 from streams.event_files import FileEvent

@@ -1,184 +1,15 @@
-"""The runner with toy stages on a real broker: exact under kill -9, SIGTERM and a second worker."""
+"""The runner with toy stages on a real broker: exact under kill -9, SIGTERM, a second worker, and its own exits."""
 
 from __future__ import annotations
 
-import itertools
 import json
-import os
 import random
 import signal
-import subprocess
-import sys
 import time
-import uuid
-from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.admin import KafkaAdminClient, NewTopic
 
-from agents.broker import EmbeddedKafka
-from tests.agents.toy_stages import GAP_MS
-
-ROOT = Path(__file__).parents[2]
-VISITORS = 3
-START_MS = 1_700_000_000_000
-
-
-class Bench:
-    """A prefix of its own on the shared broker, input, workers and outputs."""
-
-    def __init__(self, kafka: EmbeddedKafka, directory: Path) -> None:
-        self.kafka = kafka.bootstrap
-        self.directory = directory
-        self.prefix = f"toy-{uuid.uuid4().hex[:8]}-"
-        self.workers: list[subprocess.Popen[bytes]] = []
-        self.times: dict[str, list[int]] = {}
-        counts = {
-            "page-views": 3, "orders": 2, "visitor-events": VISITORS, "sessions": 2, "rejected-events": 1,
-            "site-events": 1, "page-scores": 1,
-            "culdesac-sessions-changelog": VISITORS, "culdesac-pages-changelog": 1,
-        }  # fmt: skip
-        admin = KafkaAdminClient(bootstrap_servers=self.kafka)
-        admin.create_topics(
-            [
-                NewTopic(
-                    name=self.prefix + name,
-                    num_partitions=count,
-                    replication_factor=1,
-                    topic_configs={"message.timestamp.type": "LogAppendTime"},
-                )
-                for name, count in counts.items()
-            ]
-        )
-        admin.close()
-        self.producer = KafkaProducer(bootstrap_servers=self.kafka, acks="all", linger_ms=5)
-
-    def worker(self, name: str = "a", stretch_s: float = 0.0) -> subprocess.Popen[bytes]:
-        with (self.directory / f"worker-{name}.log").open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "tests.agents.toy_worker", self.kafka, self.prefix + "app",
-                 str(self.directory / name), self.prefix, str(VISITORS)],
-                cwd=ROOT, stdout=log, stderr=log, env=os.environ | {"TOY_STRETCH_S": str(stretch_s)},
-            )  # fmt: skip
-        self.workers.append(process)
-        return process
-
-    def write(self, seed: int, begin: int, end: int) -> None:
-        """Events in order of time, spread over five input partitions and sixty visitors."""
-        source = random.Random(seed)
-        for number in range(begin, end):
-            visitor = f"v{source.randrange(60)}"
-            time_ms = START_MS + number * 100
-            self.times.setdefault(visitor, []).append(time_ms)
-            topic, partition = source.choice(
-                [("page-views", 0), ("page-views", 1), ("page-views", 2), ("orders", 0), ("orders", 1)]
-            )
-            value = json.dumps({"k": visitor, "t": time_ms}).encode()
-            if number % 500 == 499:
-                self.producer.send(self.prefix + topic, b"\xff\x00poison", partition=partition)
-                self.progress(time_ms)
-            self.producer.send(self.prefix + topic, value, partition=partition)
-        self.producer.flush()
-
-    def progress(self, time_ms: int) -> None:
-        value = json.dumps({"progress": time_ms}).encode()
-        for topic, partition in [*itertools.product(["page-views"], range(3)), ("orders", 0), ("orders", 1)]:
-            self.producer.send(self.prefix + topic, value, partition=partition)
-        self.producer.flush()
-
-    def end(self, number: int) -> None:
-        self.progress(START_MS + number * 100 + 3_600_000)
-
-    def expected(self) -> dict[tuple[str, int], tuple[int, int]]:
-        windows: dict[tuple[str, int], tuple[int, int]] = {}
-        for visitor, times in self.times.items():
-            ordered = sorted(times)
-            start, last, n = ordered[0], ordered[0], 0
-            for time_ms in ordered:
-                if time_ms - last > GAP_MS:
-                    windows[visitor, start] = (last, n)
-                    start, n = time_ms, 0
-                last, n = time_ms, n + 1
-            windows[visitor, start] = (last, n)
-        return windows
-
-    def read(self, topic: str) -> list[Any]:
-        consumer = KafkaConsumer(bootstrap_servers=self.kafka, consumer_timeout_ms=1000)
-        name = self.prefix + topic
-        tps = [TopicPartition(name, p) for p in sorted(consumer.partitions_for_topic(name) or ())]
-        consumer.assign(tps)
-        ends = consumer.end_offsets(tps)
-        values = []
-        for tp in tps:
-            consumer.assign([tp])
-            consumer.seek(tp, 0)
-            while consumer.position(tp) < ends[tp]:
-                for records in consumer.poll(timeout_ms=500).values():
-                    values += [(record.value, dict(record.headers)) for record in records]
-        consumer.close()
-        return values
-
-    def sessions(self) -> tuple[dict[tuple[str, int], tuple[int, int]], int]:
-        """Windows as a reader who keeps the last copy of an id sees them; how many copies were not needed."""
-        found: dict[tuple[str, int], tuple[int, int]] = {}
-        copies = 0
-        for value, _ in self.read("sessions"):
-            window = json.loads(value)
-            key, content = (window["visitor"], window["first"]), (window["last"], window["n"])
-            if key in found:
-                copies += 1
-                assert found[key] == content, "a duplicate that is not to the letter"
-            found[key] = content
-        return found, copies
-
-    def wait(self, windows: int, seconds: float = 40.0) -> None:
-        """Until so many windows are there and the totals speak of all of them."""
-        limit = time.monotonic() + seconds
-        while time.monotonic() < limit:
-            if len(self.sessions()[0]) >= windows:
-                totals = {json.loads(v)["minute"]: json.loads(v) for v, _ in self.read("page-scores")}
-                if sum(total["windows"] for total in totals.values()) >= windows:
-                    return
-            assert any(worker.poll() is None for worker in self.workers), self.logs()
-            time.sleep(0.3)
-        raise AssertionError(f"{self.logs()}\n{len(self.sessions()[0])} of {windows} windows")
-
-    def check(self) -> None:
-        expected = self.expected()
-        found, _ = self.sessions()
-        assert found == expected
-        totals = {json.loads(v)["minute"]: json.loads(v) for v, _ in self.read("page-scores")}
-        by_minute: Counter[int] = Counter()
-        views: Counter[int] = Counter()
-        for (_, first), (_, n) in expected.items():
-            by_minute[first // 60_000 * 60_000] += 1
-            views[first // 60_000 * 60_000] += n
-        assert {m: t["windows"] for m, t in totals.items()} == dict(by_minute)
-        assert {m: t["views"] for m, t in totals.items()} == dict(views)
-
-    def logs(self) -> str:
-        return "\n".join(
-            f"--- {path.name}\n" + path.read_text(errors="replace")[-4000:]
-            for path in sorted(self.directory.glob("*.log"))
-        )
-
-    def close(self) -> None:
-        for worker in self.workers:
-            if worker.poll() is None:
-                worker.kill()
-            worker.wait()
-        self.producer.close()
-
-
-@pytest.fixture
-def bench(kafka: EmbeddedKafka, tmp_path: Path) -> Iterator[Bench]:
-    bench = Bench(kafka, tmp_path)
-    yield bench
-    bench.close()
+from tests.agents.toy_bench import Bench
 
 
 def test_two_stages_equal_the_oracle_and_sigterm_ends_with_code_0(bench: Bench) -> None:
@@ -199,16 +30,33 @@ def test_two_stages_equal_the_oracle_and_sigterm_ends_with_code_0(bench: Bench) 
 def test_kill_9_in_mid_stream_loses_and_doubles_nothing(bench: Bench) -> None:
     source = random.Random(5)
     number = 0
-    for _ in range(5):
+    for life in range(4):
         worker = bench.worker(stretch_s=0.05)
-        time.sleep(1.5)
-        for _ in range(4):
+        bench.wait_until_ready(times=life + 1)
+        for _ in range(3):
             bench.write(2 + number, number, number + 500)
             number += 500
-            time.sleep(source.random())
+            time.sleep(source.random() / 3)
         worker.kill()
-        worker.wait()
+        bench.bury(worker)
     bench.end(number)
+    bench.worker()
+    bench.wait(len(bench.expected()))
+    bench.check()
+
+
+def test_sigterm_under_backlog_ends_in_time_and_the_next_worker_goes_on(bench: Bench) -> None:
+    bench.write(3, 0, 6_000)
+    for life in range(2):
+        worker = bench.worker(stretch_s=0.2)
+        bench.wait_until_ready(times=life + 1)
+        time.sleep(0.3)
+        began = time.monotonic()
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(20) == 0, bench.logs()
+        assert time.monotonic() - began < 10
+    assert len(bench.sessions()[0]) < len(bench.expected()), "there was no backlog"
+    bench.end(6_000)
     bench.worker()
     bench.wait(len(bench.expected()))
     bench.check()
@@ -216,17 +64,42 @@ def test_kill_9_in_mid_stream_loses_and_doubles_nothing(bench: Bench) -> None:
 
 def test_a_second_worker_joins_is_killed_and_comes_back_on_an_empty_disk(bench: Bench) -> None:
     bench.worker("a")
-    time.sleep(3)
+    bench.wait_until_ready("a")
     bench.write(11, 0, 1_500)
     second = bench.worker("b", stretch_s=0.02)
     for step in range(3, 9):
         bench.write(11 + step, step * 500, step * 500 + 500)
-        time.sleep(1)
+        time.sleep(0.8)
+    bench.wait_until_ready("b")
     second.kill()
     second.wait()
     bench.write(31, 4_500, 6_000)
     bench.worker("c")
     bench.write(32, 6_000, 7_000)
     bench.end(7_000)
+    bench.wait(len(bench.expected()))
+    bench.check()
+
+
+@pytest.mark.parametrize("stage", ["letters", "sessions", "pages"])
+def test_a_crash_between_any_two_writes_loses_and_doubles_nothing(bench: Bench, stage: str) -> None:
+    steps = (
+        ["folded", "outputs", "stored"]
+        if stage == "letters"
+        else ["folded", "outputs", "changelog", "stored"]
+    )
+    number = 0
+    for life, step in enumerate(steps):
+        worker = bench.worker(crash=f"{stage}:{step}:{3 + life}")
+        bench.wait_until_ready(times=life + 1)
+        while worker.poll() is None:
+            bench.write(40 + number, number, number + 500)
+            number += 500
+            time.sleep(0.2)
+            assert number < 50_000, f"no crash at {step}"
+        assert worker.returncode == 9, bench.logs()
+        bench.bury(worker)
+    bench.end(number)
+    bench.worker()
     bench.wait(len(bench.expected()))
     bench.check()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 import itertools
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -48,7 +48,7 @@ class Windows:
     name = "sessions"
     log = "visitor-events"
     outputs = ("sessions", "site-events")
-    state_types = {"c": Times}
+    state_types: ClassVar = {"c": Times}
     record_type = VisitorInteraction
 
     def __init__(self, partitions: int) -> None:
@@ -104,7 +104,7 @@ class Totals:
     name = "pages"
     log = "site-events"
     outputs = ("page-scores",)
-    state_types = {"t": Total}
+    state_types: ClassVar = {"t": Total}
     record_type = PageMinute
 
     def step(self, context: Context, record: PageMinute) -> Iterable[Output]:

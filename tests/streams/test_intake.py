@@ -69,6 +69,70 @@ def test_a_page_view_is_normalised_and_classified() -> None:
     assert bytes(view.properties or b"") == b'{"a": 1}'
 
 
+def test_every_field_of_a_page_view_comes_to_its_place() -> None:
+    fields = VIEW | {
+        "url": "https://shop.example/product/7?utm_campaign=may#x",
+        "referrer": "https://news.example/today?a",
+        "user_agent": FIREFOX,
+        "title": "Shoe",
+        "customer_id": "c-42",
+        "ip": "192.0.2.7",
+        "sent_at": NOON + 5,
+        "properties": {"a": 1},
+    }
+    assert one("page-views", fields, SHOWING) == VisitorPageView(
+        origin=("orders/3", 17, 0),
+        event_id="e1",
+        visitor_id="ann",
+        occurred_at=NOON,
+        url="https://shop.example/product/7?utm_campaign=may#x",
+        page="shop.example/product/7",
+        template="product",
+        source="referral",
+        device="desktop",
+        site="default",
+        browser="Firefox",
+        os="Linux",
+        is_bot=False,
+        referrer="https://news.example/today?a",
+        title="Shoe",
+        campaign="may",
+        customer_id="c-42",
+        user_agent=FIREFOX,
+        ip="192.0.2.0",
+        sent_at=NOON + 5,
+        received_at=NOON,
+        properties=msgspec.Raw(b'{"a": 1}'),
+    )
+
+
+def test_every_field_of_an_interaction_comes_to_its_place() -> None:
+    fields = ACTION | {
+        "name": "engagement",
+        "url": "/cart",
+        "site": "shop.example",
+        "user_agent": GOOGLEBOT,
+        "customer_id": "c-42",
+        "properties": {"seconds": 9},
+    }
+    action = one("interactions", fields, SHOWING)
+    assert action == VisitorInteraction(
+        origin=("orders/3", 17, 0),
+        event_id="e2",
+        visitor_id="ann",
+        occurred_at=NOON,
+        name="engagement",
+        site="shop.example",
+        page="shop.example/cart",
+        template="cart",
+        source="",
+        device=action.device,
+        is_bot=True,
+        customer_id="c-42",
+        seconds=9.0,
+    )
+
+
 def test_a_bot_is_kept_and_flagged() -> None:
     assert one("page-views", VIEW | {"user_agent": GOOGLEBOT}).is_bot
     assert one("interactions", ACTION | {"user_agent": GOOGLEBOT}).is_bot

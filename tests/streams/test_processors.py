@@ -145,6 +145,13 @@ def test_upstream_partitions_do_not_hide_each_other() -> None:
     assert len(run.said) == 2
 
 
+def test_a_claim_of_silence_from_before_a_record_in_the_log_does_not_let_time_pass_it() -> None:
+    silence = Mark(2, (Progress("orders/0", 3, NOON, silence_ms=60_000),))
+    run = Run().append(mark(0, "orders/0", 3, 2), click("ann", 0, "orders/0", 3), silence)
+    run.append(mark(9_000, "page-views/0", 1, 2))
+    assert run.processor.context.watermark == NOON
+
+
 Sequence = list[Click | Mark]
 
 

@@ -1,0 +1,207 @@
+"""Marking: what is claimed of the inputs, and above all what is not."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
+
+import msgspec
+import pytest
+
+from agents.marking import RENEW_S, SILENT_S, Marker
+from agents.sending import Record, Sender
+from agents.units import Unit
+from schemas.marks import UNKNOWN_MS, Mark, Progress
+from streams.processors import SourceProcessor
+from streams.stages import Context, SourceResult
+
+VIEWS, ORDERS = "page-views/0", "orders/0"
+
+
+class Nothing:
+    """A stage that tells the time of a record and writes nothing."""
+
+    name = "intake"
+    inputs = ("page-views", "orders")
+    outputs = ()
+
+    def read(self, context: Context, topic: str, partition: int, value: bytes | None) -> SourceResult:
+        return SourceResult([], time_ms=int(value or b"0"))
+
+
+class FakeUnit:
+    """What the marker sees of a unit."""
+
+    def __init__(self, topic: str, next_offset: int = 0, heard_s_ago: float = 0.0) -> None:
+        self.processor = SourceProcessor(Nothing(), topic, 0, out_of_orderness_ms=10)
+        self.processor.next_offset = next_offset
+        self.next_offset = next_offset
+        self.heard_at = time.monotonic() - heard_s_ago
+        self.acknowledged: Progress | None = None
+        self.idle = asyncio.Event()
+        self.idle.set()
+        self.dead = False
+
+    def fold(self, time_ms: int) -> None:
+        self.processor.apply(self.next_offset, 10**15, b"%d" % time_ms)
+        self.next_offset += 1
+        self.heard_at = time.monotonic()
+        self.idle.clear()
+
+    def acknowledge(self) -> None:
+        self.acknowledged = self.processor.progress()
+        self.idle.set()
+
+
+class FakeSender:
+    def __init__(self) -> None:
+        self.marks: list[Mark] = []
+        self.partitions: list[int] = []
+        self.fails = False
+
+    async def send(self, batches: Mapping[tuple[str, int], Sequence[Record]]) -> None:
+        if self.fails:
+            raise TimeoutError
+        self.partitions = [partition for topic, partition in batches if topic == "visitor-events"]
+        [mark] = {records[0].value for records in batches.values()}
+        self.marks.append(msgspec.json.decode(mark or b"", type=Mark))
+
+
+class Bench:
+    def __init__(self, *units: FakeUnit) -> None:
+        self.units = units
+        self.sender = FakeSender()
+        self.ends: dict[str, int] = {}
+        self.asked: Callable[[], None] = lambda: None
+        self.marker = Marker(
+            cast(Sender, self.sender), {"visitor-events": 3}, 2, lambda: cast(list[Unit], units), self._ends
+        )
+
+    async def _ends(self, units: Sequence[Unit]) -> Mapping[str, int]:
+        ends = dict(self.ends)
+        self.asked()
+        return ends
+
+    def mark(self, later_s: float = 0.0) -> list[Progress]:
+        """What one more look says, so many seconds after the last renewal."""
+        self.marker._renewed_at = time.monotonic() - later_s
+        before = len(self.sender.marks)
+        asyncio.run(self.marker.mark())
+        return [progress for mark in self.sender.marks[before:] for progress in mark.progress]
+
+
+def test_one_record_into_each_partition_of_the_log_speaks_of_all_inputs() -> None:
+    views, orders = FakeUnit("page-views"), FakeUnit("orders")
+    bench = Bench(views, orders)
+    for unit in (views, orders):
+        unit.fold(5_000)
+        unit.acknowledge()
+    assert bench.mark() == [Progress(ORDERS, 1, 4_990), Progress(VIEWS, 1, 4_990)]
+    assert bench.sender.partitions == [0, 1, 2]
+    assert bench.sender.marks[0].upstreams == 2
+
+
+def test_only_what_is_acknowledged_is_claimed() -> None:
+    views = FakeUnit("page-views")
+    bench = Bench(views)
+    views.fold(5_000)
+    assert bench.mark() == []
+    views.acknowledge()
+    views.fold(9_000)
+    assert bench.mark() == [Progress(VIEWS, 1, 4_990)]
+
+
+def test_nothing_new_is_not_said_again() -> None:
+    views = FakeUnit("page-views")
+    bench = Bench(views)
+    views.fold(5_000)
+    views.acknowledge()
+    assert len(bench.mark()) == 1
+    assert bench.mark() == []
+
+
+def test_what_could_not_be_sent_is_said_again() -> None:
+    views = FakeUnit("page-views")
+    bench = Bench(views)
+    views.fold(5_000)
+    views.acknowledge()
+    bench.sender.fails = True
+    with pytest.raises(TimeoutError):
+        bench.mark()
+    bench.sender.fails = False
+    assert bench.mark() == [Progress(VIEWS, 1, 4_990)]
+
+
+def test_a_partition_that_is_caught_up_and_was_silent_long_enough_is_silent() -> None:
+    views = FakeUnit("page-views", 7, heard_s_ago=SILENT_S + 1)
+    bench = Bench(views)
+    bench.ends = {VIEWS: 7}
+    [progress] = bench.mark(RENEW_S)
+    assert (progress.upstream, progress.next_offset, progress.time_ms) == (VIEWS, 7, UNKNOWN_MS)
+    assert 1000 * SILENT_S <= progress.silence_ms < 1000 * SILENT_S + 2_000
+    assert bench.mark() == [], "renewed at its own pace"
+    assert len(bench.mark(RENEW_S)) == 1
+
+
+def test_a_partition_in_which_there_never_was_a_record_is_silent_at_once() -> None:
+    bench = Bench(FakeUnit("orders"))
+    bench.ends = {ORDERS: 0}
+    [progress] = bench.mark(RENEW_S)
+    assert progress.silence_ms >= 0
+
+
+def _arrives(unit: FakeUnit) -> None:
+    unit.fold(6_000)
+
+
+def _dies(unit: FakeUnit) -> None:
+    unit.dead = True
+
+
+@pytest.mark.parametrize(
+    ("ends", "heard_s_ago", "asked"),
+    [
+        ({VIEWS: 8}, 60.0, None),
+        ({}, 60.0, None),
+        ({VIEWS: 7}, SILENT_S - 1, None),
+        ({VIEWS: 7}, 60.0, _arrives),
+        ({VIEWS: 7}, 60.0, _dies),
+    ],
+    ids=[
+        "not caught up",
+        "end unknown",
+        "heard of lately",
+        "a record came while asking",
+        "given up while asking",
+    ],
+)
+def test_no_silence_is_claimed_where_one_can_not_know(
+    ends: dict[str, int], heard_s_ago: float, asked: Any
+) -> None:
+    views = FakeUnit("page-views", 7, heard_s_ago)
+    bench = Bench(views)
+    bench.ends = ends
+    if asked is not None:
+        bench.asked = lambda: asked(views)
+    assert bench.mark(RENEW_S) == []
+
+
+def test_the_first_record_after_a_silence_ends_it() -> None:
+    views = FakeUnit("page-views", 7, heard_s_ago=60.0)
+    bench = Bench(views)
+    bench.ends = {VIEWS: 7}
+    assert bench.mark(RENEW_S)[0].silence_ms >= 0
+    views.fold(8_000)
+    views.acknowledge()
+    assert bench.mark(RENEW_S) == [Progress(VIEWS, 8, 7_990, -1)]
+
+
+def test_a_unit_that_was_given_up_is_not_spoken_of() -> None:
+    views = FakeUnit("page-views")
+    bench = Bench(views)
+    views.fold(5_000)
+    views.acknowledge()
+    views.dead = True
+    assert bench.mark(RENEW_S) == []

@@ -1,0 +1,135 @@
+"""Alert records: their names, their figures, and times that can be written."""
+
+from __future__ import annotations
+
+from math import sqrt
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.dead_end_alerts import DeadEndAlert
+from schemas.timestamps import MAX_MS, format_ms
+from streams.alerts import alert_id, alert_record, open_alert
+from streams.page_records import OpenAlert, PageRecord, Suspicion
+from streams.stages import Output
+
+NOON = 1_700_000_000_000
+PAGE = "shop.example/sizes"
+
+
+def said(
+    suspicion: Suspicion,
+    *,
+    noise: float = 0.0,
+    status: Any = "updated",
+    p_purchase: float = 0.25,
+    average_minor: float = 2_000.0,
+    currency: str | None = "EUR",
+    at_ms: int = NOON,
+) -> Output:
+    record = PageRecord("help", suspicion=suspicion)
+    record.state.noise_variance = noise
+    alert = open_alert("shop", PAGE, NOON - 60_000, 9.87654)
+    alert.revision = 3
+    return alert_record("shop", PAGE, record, alert, status, at_ms, p_purchase, average_minor, currency)
+
+
+def value(output: Output) -> DeadEndAlert:
+    """Read a record as subscribers do."""
+    return msgspec.json.decode(msgspec.json.encode(output.value), type=DeadEndAlert)
+
+
+def test_an_alert_is_named_by_what_it_is_about_and_when_it_opened() -> None:
+    names = {
+        alert_id("a", "page", "p", 0),
+        alert_id("b", "page", "p", 0),
+        alert_id("a", "site", "p", 0),
+        alert_id("a", "page", "q", 0),
+        alert_id("a", "page", "p", 1),
+    }
+    assert len(names) == 5
+    assert all(len(name) == 16 and int(name, 16) >= 0 for name in names)
+    assert alert_id("shop.example", "page", PAGE, NOON) == "e93310ee1a141ff1", (
+        "readers keep them: never change"
+    )
+
+
+def test_an_alert_begins_with_its_first_revision() -> None:
+    alert = open_alert("shop", PAGE, NOON, 9.5)
+    assert alert == OpenAlert(alert_id("shop", "page", PAGE, NOON), 1, NOON, NOON, NOON, 9.5)
+
+
+def test_the_figures_are_those_since_suspicion_began() -> None:
+    output = said(Suspicion(views=100, stalls=80, expected=50.0, variance=25.0))
+    alert = value(output)
+    reach = 1.6 * 1.645 * sqrt(25.0)
+    assert (alert.views, alert.exits, alert.expected_exits) == (100, 80, 50.0)
+    assert (alert.excess_low, alert.excess_high) == (round(30 - reach, 2), round(30 + reach, 2))
+    assert (alert.money_at_stake, alert.currency) == ("150", "EUR"), "30 visitors, a quarter buys, for 20.00"
+    assert (alert.log_evidence, alert.revision, alert.cause) == (9.877, 3, "unknown")
+    assert (alert.opened_at, alert.updated_at) == (format_ms(NOON - 60_000), format_ms(NOON))
+    assert (output.key, output.id, output.revision) == (f"page:{PAGE}", alert.alert_id, 3)
+    assert output.time_ms == NOON
+
+
+def test_noise_between_hours_widens_the_interval() -> None:
+    quiet, noisy = (value(said(Suspicion(100, 80, 50.0, 25.0), noise=noise)) for noise in (0.0, 0.2))
+    assert noisy.excess_high is not None
+    assert quiet.excess_high is not None
+    assert noisy.excess_high - 30 == pytest.approx(sqrt(1 + 0.2 * 25) * (quiet.excess_high - 30), rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("status", "resolved_at"), [("opened", None), ("updated", None), ("resolved", format_ms(NOON))]
+)
+def test_only_what_is_resolved_has_a_time_of_that(status: str, resolved_at: str | None) -> None:
+    assert value(said(Suspicion(), status=status)).resolved_at == resolved_at
+
+
+@pytest.mark.parametrize(
+    ("average_minor", "money"),
+    [(2_000.0, "150"), (1_900.0, "142.5"), (1.0, "0.08"), (0.0, "0"), (1999.99, "150"), (-400.0, "-30")],
+)
+def test_money_is_written_as_exact_amounts_are(average_minor: float, money: str) -> None:
+    assert value(said(Suspicion(100, 80, 50.0, 25.0), average_minor=average_minor)).money_at_stake == money
+
+
+def test_where_less_is_lost_than_expected_no_money_is_at_stake() -> None:
+    assert value(said(Suspicion(100, 20, 50.0, 25.0))).money_at_stake == "0"
+
+
+def test_without_a_currency_there_is_no_money() -> None:
+    alert = value(said(Suspicion(100, 80, 50.0, 25.0), currency=None))
+    assert (alert.money_at_stake, alert.currency) == (None, None)
+
+
+def test_a_time_after_the_year_9999_is_written_as_its_end() -> None:
+    assert value(said(Suspicion(), at_ms=MAX_MS + 10**9)).updated_at == format_ms(MAX_MS)
+
+
+counts = st.integers(0, 10**9)
+
+
+@given(
+    counts,
+    counts,
+    st.floats(0, 1e9),
+    st.floats(0, 1e9),
+    st.floats(0, 1),
+    st.floats(0, 1),
+    st.floats(-1e12, 1e12, allow_nan=False),
+)
+def test_whatever_was_counted_readers_can_read_it(
+    views: int, stalls: int, expected: float, variance: float, noise: float, p: float, average_minor: float
+) -> None:
+    output = said(
+        Suspicion(views, stalls, expected, variance), noise=noise, p_purchase=p, average_minor=average_minor
+    )
+    alert = value(output)
+    assert alert == output.value
+    assert alert.excess_low is not None
+    assert alert.excess_high is not None
+    assert alert.excess_low <= alert.excess_high

@@ -1,0 +1,93 @@
+"""Summaries: the last revision of a session, a page and an alert counts, retracted sessions do not."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from schemas.page_scores import PageScore
+from schemas.rejected_events import RejectedEvent
+from schemas.sessions import Session
+from streams.stages import Output
+from streams.summaries import Summary
+
+NO_COUNTS: dict[str, Counter[tuple[str, str]]] = {}
+
+
+def output(topic: str, value: Any) -> Output:
+    return Output(topic, "k", value, "id", 0)
+
+
+def session(session_id: str, revision: int = 1, **changes: Any) -> Output:
+    fields: dict[str, Any] = {
+        "status": "final" if revision == 1 else "revised",
+        "visitor_id": "v",
+        "started_at": "2026-03-01T12:00:00.000Z",
+        "ended_at": "2026-03-01T12:10:00.000Z",
+        "page_views": 3,
+        "interactions": 0,
+        "outcome": "none",
+        "exit_reason": "dead_end",
+    }
+    value = Session(id=session_id, session_id=session_id, revision=revision, **fields | changes)
+    return output("sessions", value)
+
+
+def page(name: str, rank_score: float, settled: bool = True) -> Output:
+    value = PageScore(
+        id=name, revision=1, page=name, template="t", site="s", as_of="2026-03-01T12:00:00.000Z", views=100,
+        exits=50, expected_exits=20, dead_end_exits=40, excess_exits=30, excess_low=20, excess_high=40,
+        rank_score=rank_score, settled=settled,
+    )  # fmt: skip
+    return output("page-scores", value)
+
+
+def test_a_revised_session_counts_once_as_it_is_now() -> None:
+    summary = Summary()
+    summary.add(session("a"))
+    summary.add(session("b"))
+    summary.add(session("a", 2, outcome="purchased", exit_reason="purchased", page_views=5))
+    assert summary.figures(NO_COUNTS)["sessions"] == {
+        "closed": 2,
+        "page_views": 8,
+        "bots": 0,
+        "by_outcome": {"none": 1, "purchased": 1},
+        "by_exit_reason": {"dead_end": 1, "purchased": 1},
+    }
+
+
+def test_a_retracted_session_never_was() -> None:
+    summary = Summary()
+    summary.add(session("a", is_bot=True))
+    summary.add(session("a", 2, status="retracted"))
+    figures = summary.figures(NO_COUNTS)["sessions"]
+    assert (figures["closed"], figures["page_views"], figures["bots"], figures["by_outcome"]) == (0, 0, 0, {})
+
+
+def test_of_more_sessions_than_are_remembered_none_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.summaries.KEPT_SESSIONS", 10)
+    summary = Summary()
+    for number in range(50):
+        summary.add(session(f"s{number}"))
+    assert summary.figures(NO_COUNTS)["sessions"]["closed"] == 50
+    assert len(summary._sessions) == 10
+
+
+def test_the_worst_pages_are_those_that_are_settled_and_lose_surely() -> None:
+    summary = Summary()
+    for value in (page("a", 5), page("b", 9), page("c", 99, settled=False), page("d", -1), page("a", 10)):
+        summary.add(value)
+    assert [worst.page for worst in summary.dead_ends()] == ["a", "b"]
+    assert [worst.page for worst in summary.dead_ends(1)] == ["a"]
+
+
+def test_rejects_are_counted_by_reason_and_stages_counts_are_added_up() -> None:
+    summary = Summary()
+    for number, reason in enumerate(("not_json", "too_late", "not_json")):
+        summary.add(output("rejected-events", RejectedEvent(id=str(number), reason=reason, detail="x")))  # type: ignore[arg-type]
+    counts = {"sessions": Counter({("late", "page-views"): 2, ("late", "orders"): 1, ("duplicates", ""): 4})}
+    figures = summary.figures(counts)
+    assert figures["rejected"] == {"not_json": 2, "too_late": 1}
+    assert (figures["late"], figures["duplicates"]) == (3, 4)
