@@ -117,7 +117,7 @@ class Learner:
             def _step_with_dict(self, w: Any, g: Any) -> Any:
                 squares, rate, first = self.g2, self.learning_rate, self.eps
                 for name, gradient in g.items():
-                    squares[name] = square = squares[name] + gradient * gradient
+                    squares[name] = square = squares[name] + gradient**2
                     w[name] -= rate / (square + first) ** 0.5 * gradient
                 return w
 

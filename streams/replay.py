@@ -95,7 +95,7 @@ class Replay:
             for log, count in self._partitions.items()
         }
         self._next_offsets = {log: [0] * count for log, count in self._partitions.items()}
-        self._waiting: deque[tuple[list[LogProcessor], int, Any]] = deque()
+        self._waiting: deque[tuple[list[LogProcessor], int, int, Any]] = deque()
         self._now_ms = UNKNOWN_MS
         self._marked_ms = UNKNOWN_MS
         self._since_mark = 0
@@ -136,22 +136,22 @@ class Replay:
             source = self._source(topic)
         append_ms = 0 if self._now_ms == UNKNOWN_MS else min(self._now_ms, MAX_MS)
         self.fed += 1
-        self._emit(source.apply(source.next_offset, append_ms, value))
+        self._emit(source.apply(source.next_offset, append_ms, value), append_ms)
         self._since_mark += 1
         if self._since_mark >= MARK_EVERY_EVENTS or self._now_ms - self._marked_ms >= MARK_EVERY_MS:
             self._mark(self._now_ms)
             # Not before: a stage that has many records in a row costs a fifth less than stages by turns.
-            self._drain(append_ms)
+            self._drain()
 
     def finish(self) -> None:
         """Let time run on until everything is closed."""
         if self._now_ms == UNKNOWN_MS:
             return
         self._mark(self._now_ms)
-        self._drain(min(self._now_ms, MAX_MS))
+        self._drain()
         self._now_ms += self._run_on_ms
         self._mark(self._now_ms)
-        self._drain(min(self._now_ms, MAX_MS))
+        self._drain()
 
     def counts(self) -> dict[str, Counter[tuple[str, str]]]:
         """Add up what the stages have counted, by stage."""
@@ -185,17 +185,19 @@ class Replay:
             return
         progress = Progress(UPSTREAM, self.fed, now_ms - self._out_of_orderness_ms)
         mark = Mark(1, (progress,))
-        self._append(Output(MARKED_LOG, "", mark, "mark", now_ms, partition=EVERY_PARTITION))
+        self._append(
+            Output(MARKED_LOG, "", mark, "mark", now_ms, partition=EVERY_PARTITION), min(now_ms, MAX_MS)
+        )
 
-    def _emit(self, outputs: list[Output]) -> None:
+    def _emit(self, outputs: list[Output], append_ms: int) -> None:
         for output in outputs:
             topic = output.topic
             if topic in self._readers:
-                self._append(output)
+                self._append(output, append_ms)
             elif topic not in _LOGS:
                 self._write(output, _encode(output.value))
 
-    def _append(self, output: Output) -> None:
+    def _append(self, output: Output, append_ms: int) -> None:
         topic, record = output.topic, output.value
         count = self._partitions[topic]
         targets: tuple[int, ...] | range = (0,)
@@ -210,18 +212,18 @@ class Replay:
         for number in targets:
             offset = next_offsets[number]
             next_offsets[number] = offset + 1
-            self._waiting.append((readers[number], offset, record))
+            self._waiting.append((readers[number], offset, append_ms, record))
             if self._write_logs is not None:
                 self._write_logs(output, _encode(record))
 
-    def _drain(self, append_ms: int) -> None:
+    def _drain(self) -> None:
         waiting = self._waiting
         while waiting:
-            readers, offset, record = waiting.popleft()
+            readers, offset, append_ms, record = waiting.popleft()
             for reader in readers:
                 outputs = reader.apply_record(offset, append_ms, record)
                 if outputs:
-                    self._emit(outputs)
+                    self._emit(outputs, append_ms)
 
 
 def _reader(stage: LogStage, number: int) -> LogProcessor:

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from kafka import KafkaProducer
 
 from agents.broker import EmbeddedKafka
-from agents.publisher import INPUTS
-from streams.event_files import find_files, read_events
+from streams.event_files import INPUTS, find_files, read_events
 from streams.settings import Settings
 from tests.agents.product import Deployment, differences, final, replayed
 

@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -62,14 +63,16 @@ class Bench:
             process = subprocess.Popen(
                 [sys.executable, "-m", "tests.agents.toy_worker", self.kafka, self.prefix + "app",
                  str(self.directory / name), self.prefix, str(VISITORS)],
-                cwd=ROOT, stdout=log, stderr=log, env=os.environ | environment,
+                cwd=ROOT, env=os.environ | environment, stdin=subprocess.PIPE, stdout=log, stderr=log,
+                start_new_session=True,
             )  # fmt: skip
         self.workers.append(process)
         return process
 
-    def bury(self, worker: subprocess.Popen[bytes]) -> None:
-        """Wait for the end of the only worker, and take it out of the group as the session timeout would."""
-        worker.wait(30)
+    def bury(self, worker: subprocess.Popen[bytes] | None = None) -> None:
+        """Take the only worker, when it has ended, out of the group, as the session timeout would."""
+        if worker is not None:
+            worker.wait(30)
         admin = KafkaAdminClient(bootstrap_servers=self.kafka)
         group = self.prefix + "app"
         members = admin.describe_groups([group])[group]["members"]
@@ -187,7 +190,9 @@ class Bench:
     def close(self) -> None:
         for worker in self.workers:
             if worker.poll() is None:
-                worker.kill()
+                os.killpg(worker.pid, signal.SIGKILL)  # with the lives that it has forked
             worker.wait()
+            if worker.stdin is not None:
+                worker.stdin.close()
         self.producer.close()
         self.reader.close()

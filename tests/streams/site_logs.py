@@ -12,6 +12,7 @@ from schemas.dead_end_alerts import DeadEndAlert
 from schemas.marks import Mark, Progress
 from schemas.page_scores import PageScore
 from schemas.site_events import Cell, ExampleView, Exit, PageMinute, SessionCorrection, SessionExample
+from schemas.timestamps import parse_time
 from streams.detection import DetectorSettings
 from streams.pages import Pages
 from streams.processors import Fence, LogProcessor
@@ -25,6 +26,8 @@ AT_THE_END = 400 * HOUR_MS
 SITE = "shop.example"
 AT_ONCE = DetectorSettings(warm_ms=0)
 Record = PageMinute | SessionExample | SessionCorrection
+REST = {"p", "t", "s", "r"}
+"""What stays in the state of the stage: pages, templates, sites and regressions; nothing that waits."""
 
 
 def page_of(name: str) -> str:
@@ -50,6 +53,21 @@ def minute(number: int, page: str = "sizes", views: int = 10, stalls: int = 5, *
 def minutes(begin: int, end: int, page: str = "sizes", views: int = 10, stalls: int = 5) -> list[PageMinute]:
     """Build minutes that are alike."""
     return [minute(number, page, views, stalls) for number in range(begin, end)]
+
+
+QUIET_HOURS = minutes(0, 180)
+"""Three hours in which every other view is a stall."""
+BROKEN_FROM = 180
+
+
+def broken(count: int, begin: int = BROKEN_FROM) -> list[PageMinute]:
+    """Build minutes in which nobody goes on."""
+    return minutes(begin, begin + count, stalls=10)
+
+
+def ms(text: str) -> int:
+    """Give a time in ms after the beginning."""
+    return parse_time(text) - BEGINNING
 
 
 def left(page: str = "sizes", reason: str = "dead_end", **fields: Any) -> Exit:

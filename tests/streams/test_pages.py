@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from functools import cache
-from itertools import pairwise
 from random import Random
 from typing import Any
 
@@ -14,46 +13,32 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.site_events import Cell, PageMinute, SessionExample
-from schemas.timestamps import format_ms, parse_time
-from streams.alerts import QUIET_MS, UPDATE_EVERY_MS
-from streams.detection import DetectorSettings
+from schemas.timestamps import format_ms
 from streams.page_records import OTHER_PAGES
-from streams.pages import Pages
-from streams.settings import DAY_MS, HOUR_MS, MINUTE_MS, Settings
+from streams.settings import HOUR_MS, MINUTE_MS, Settings
 from streams.stages import LogStage
 from tests.streams.site_logs import (
     AT_THE_END,
     BEGINNING,
     HORIZON_MS,
-    SITE,
+    QUIET_HOURS,
+    REST,
     Record,
     Run,
     bought,
+    broken,
     correction,
     left,
     made_up_session,
     minute,
     minutes,
+    ms,
     page_of,
     session,
     shop_traffic,
 )
 
-QUIET_HOURS = minutes(0, 180)
-BROKEN_FROM = 180
-REST: set[str] = {"p", "t", "s", "r"}
-"""What stays in state: pages, templates, sites and regressions; nothing that waits."""
 seeds = st.integers(0, 2**32)
-
-
-def broken(count: int, begin: int = BROKEN_FROM) -> list[PageMinute]:
-    """Give minutes in which nobody goes on."""
-    return minutes(begin, begin + count, stalls=10)
-
-
-def ms(text: str) -> int:
-    """Give a time in ms after the beginning."""
-    return parse_time(text) - BEGINNING
 
 
 def test_it_is_a_stage_with_state() -> None:
@@ -176,127 +161,6 @@ def test_corrections_in_time_change_no_byte_either(seed: int, partitions: int, e
         if isinstance(record, SessionExample) and source.random() < 0.2
     ]
     assert interleave(records, partitions, every_ms, seed).log == Run().follow(records).end().log
-
-
-# ---- the life of an alert
-
-
-def test_a_page_that_breaks_has_one_alert_until_it_is_mended() -> None:
-    mended = minutes(BROKEN_FROM + 60, BROKEN_FROM + 300)
-    run = Run().follow([*QUIET_HOURS, *broken(60), *mended]).end()
-    statuses = [alert.status for alert in run.alerts]
-    assert statuses == ["opened", *["updated"] * (len(statuses) - 2), "resolved"]
-    assert len(statuses) > 4
-    assert [alert.revision for alert in run.alerts] == list(range(1, len(statuses) + 1))
-    assert len({alert.alert_id for alert in run.alerts}) == 1
-    assert len({alert.opened_at for alert in run.alerts}) == 1
-    times = [ms(alert.updated_at) for alert in run.alerts]
-    assert BROKEN_FROM * MINUTE_MS + HORIZON_MS <= times[0] <= (BROKEN_FROM + 20) * MINUTE_MS + HORIZON_MS
-    assert {b - a for a, b in pairwise(times[:-1])} == {UPDATE_EVERY_MS}
-    assert times[0] == ms(run.alerts[0].opened_at)
-    last = run.alerts[-1]
-    assert last.resolved_at == last.updated_at
-    assert [alert.resolved_at for alert in run.alerts[:-1]] == [None] * (len(statuses) - 1)
-    assert run.kinds_left() == REST
-
-
-def test_an_alert_says_what_was_lost_since_suspicion_began() -> None:
-    run = Run().follow([*QUIET_HOURS, *broken(30)])
-    alert = run.alerts[-1]
-    assert (alert.page, alert.template, alert.site, alert.scope) == (page_of("sizes"), "sizes", SITE, "page")
-    assert (alert.status, alert.cause) == ("updated", "unknown")
-    assert alert.views >= alert.exits > alert.expected_exits
-    assert alert.excess_low is not None
-    assert alert.excess_high is not None
-    assert alert.excess_low < alert.exits - alert.expected_exits < alert.excess_high
-    assert run.log[-1][1] == f"page:{page_of('sizes')}"
-
-
-def test_a_second_fault_opens_another_alert_that_counts_anew() -> None:
-    begin = BROKEN_FROM + 60 + 24 * 60
-    run = Run().follow([*QUIET_HOURS, *broken(60), *minutes(BROKEN_FROM + 60, begin), *broken(60, begin)])
-    opened = [alert for alert in run.alerts if alert.status == "opened"]
-    assert [alert.revision for alert in opened] == [1, 1]
-    assert opened[0].alert_id != opened[1].alert_id
-    assert opened[1].views < 200, "of the second fault only"
-    statuses = [alert.status for alert in run.alerts if alert.status != "updated"]
-    assert statuses == ["opened", "resolved", "opened"]
-
-
-def test_two_pages_have_an_alert_each() -> None:
-    healthy = [minute(n, f"p{k}", template="product") for n in range(240) for k in range(6)]
-    faults = [
-        minute(n, name, stalls=10 if n >= BROKEN_FROM else 5, template="product")
-        for n in range(240)
-        for name in ("sizes", "returns")
-    ]
-    run = Run().follow([*healthy, *faults])
-    opened = [name for name, status, _ in run.said() if status == "opened"]
-    assert sorted(opened) == ["returns", "sizes"]
-    assert run.processor.context.gauges["open_alerts", ""] == 2
-    assert run.processor.context.counts["alerts", "opened"] == 2
-
-
-def test_nothing_opens_while_the_detector_warms_up() -> None:
-    records = [*QUIET_HOURS, *broken(30)]
-    assert Run(detector=DetectorSettings(warm_ms=DAY_MS)).follow(records).end().alerts == []
-    run = Run()
-    run.stage = Pages(Settings(warm_up_ms=DAY_MS))
-    run.resume()
-    assert run.follow(records).end().alerts == []
-
-
-LAST_SEEN = (BROKEN_FROM + 29) * MINUTE_MS + HORIZON_MS
-
-
-def test_an_alert_on_a_page_that_nobody_sees_is_resolved_when_it_has_been_quiet_for_long() -> None:
-    run = Run().follow([*QUIET_HOURS, *broken(30)])
-    before = len(run.alerts)
-    run.mark(LAST_SEEN + QUIET_MS)
-    assert len(run.alerts) == before
-    run.mark(LAST_SEEN + QUIET_MS + 1)
-    assert [alert.status for alert in run.alerts[before:]] == ["resolved"]
-    assert run.alerts[-1].revision == before + 1
-    assert ms(run.alerts[-1].resolved_at or "") == LAST_SEEN + QUIET_MS
-    assert run.processor.context.gauges["open_alerts", ""] == 0
-    assert run.end().kinds_left() == REST
-
-
-def test_a_page_that_was_quiet_is_not_suspected_for_what_was_days_ago() -> None:
-    run = Run().follow([*QUIET_HOURS, *broken(90)])
-    run.mark(LAST_SEEN + HOUR_MS + QUIET_MS + 1)
-    assert run.alerts[-1].status == "resolved"
-    before = len(run.alerts)
-    again = BROKEN_FROM + 90 + QUIET_MS // MINUTE_MS + 60
-    run.follow([minute(again, views=1, stalls=1)]).end()
-    assert run.alerts[before:] == []
-
-
-def test_one_view_keeps_the_alert_of_a_quiet_page_open() -> None:
-    seen = 2 * DAY_MS // MINUTE_MS
-    run = Run().follow([*QUIET_HOURS, *broken(30), minute(seen, views=1, stalls=1)])
-    count = len(run.alerts)
-    assert ms(run.alerts[-1].updated_at) == seen * MINUTE_MS + HORIZON_MS
-    run.mark(seen * MINUTE_MS + HORIZON_MS + QUIET_MS)
-    assert len(run.alerts) == count
-    run.mark(seen * MINUTE_MS + HORIZON_MS + QUIET_MS + 1)
-    assert [alert.status for alert in run.alerts[count:]] == ["resolved"]
-
-
-@pytest.mark.parametrize("site", ["shop|de", "a|b|c", "|", "läden"])
-def test_any_name_of_a_site_will_do(site: str) -> None:
-    records = [minute(n, stalls=10 if n >= BROKEN_FROM else 5, site=site) for n in range(210)]
-    run = Run().follow(records).end()
-    statuses = [alert.status for alert in run.alerts]
-    assert (statuses[0], statuses[-1]) == ("opened", "resolved")
-    assert {alert.site for alert in run.alerts} == {score.site for score in run.scores} == {site}
-
-
-def test_sites_do_not_mix() -> None:
-    other = [minute(n, site="other.example") for n in range(210)]
-    alone = Run().follow(other).end()
-    both = Run().follow([*other, *QUIET_HOURS, *broken(30)]).end()
-    assert [entry for entry in both.log if b'"site":"other.example"' in entry[2]] == alone.log
 
 
 # ---- corrections
@@ -452,65 +316,6 @@ def test_beyond_the_cap_pages_are_counted_together(monkeypatch: pytest.MonkeyPat
     assert (scores[OTHER_PAGES].views, scores[OTHER_PAGES].exits) == (60 * 6 * 10, 5)
     assert run.kinds_left() == REST
     assert sum(key[:1] == b"p" for key in run.rows) == 4
-
-
-# ---- money
-
-
-def test_money_is_counted_in_the_first_currency_alone() -> None:
-    buyers = [
-        session(n, "sizes", "cart", exit_=bought("cart", "30"), session_id=f"e{n}", purchased_at=BEGINNING)
-        for n in range(4)
-    ]
-    dollars = session(9, "sizes", "cart", exit_=bought("cart", "9000", "USD"), purchased_at=BEGINNING)
-    others = [session(20 + n, "sizes", "cart", session_id=f"o{n}") for n in range(15)]
-    run = Run().follow([*buyers, dollars, *others, *QUIET_HOURS, *broken(30)])
-    alert = run.alerts[-1]
-    excess = alert.exits - alert.expected_exits
-    assert alert.currency == "EUR"
-    # Five of twenty who went on from there bought, for 30 each.
-    assert float(alert.money_at_stake or 0) == pytest.approx(excess * 5 / 20 * 30, rel=0.01)
-
-
-def test_a_correction_takes_money_back() -> None:
-    buyers = [
-        session(n, "sizes", "cart", exit_=bought("cart", "30"), session_id=f"e{n}", purchased_at=BEGINNING)
-        for n in range(4)
-    ]
-    refunds = [correction(HOUR_MS + n, bought("cart", "30"), bought("cart", "0"), f"e{n}") for n in range(3)]
-    alert = Run().follow([*buyers, *refunds, *QUIET_HOURS, *broken(30)]).alerts[-1]
-    excess = alert.exits - alert.expected_exits
-    assert float(alert.money_at_stake or 0) == pytest.approx(excess * 30 / 4, rel=0.01)
-
-
-def test_without_an_order_there_is_no_currency_and_no_money() -> None:
-    run = Run().follow([*QUIET_HOURS, *broken(30), session(0, "sizes")]).end()
-    assert (
-        {alert.money_at_stake for alert in run.alerts} == {alert.currency for alert in run.alerts} == {None}
-    )
-    assert {score.money_at_stake for score in run.scores} == {None}
-
-
-@pytest.mark.parametrize(
-    ("pages", "purchased", "went_on"),
-    [
-        (("sizes", "cart"), None, {"sizes": (1, 0), "cart": (0, 0)}),
-        (("sizes", "cart"), 1, {"sizes": (1, 1), "cart": (1, 1)}),
-        (("sizes", "cart", "sizes"), 1, {"sizes": (1, 1), "cart": (1, 1)}),
-        (("sizes", "cart", "home"), 0, {"sizes": (1, 1), "cart": (0, 0), "home": (0, 0)}),
-    ],
-    ids=["no purchase", "at the last view", "seen again behind it", "all but the first behind it"],
-)
-def test_who_goes_on_from_a_template_and_buys(
-    pages: tuple[str, ...], purchased: int | None, went_on: dict[str, tuple[int, int]]
-) -> None:
-    example = session(0, *pages)
-    if purchased is not None:
-        example = session(0, *pages, purchased_at=example.views[purchased].occurred_at)
-    run = Run().follow([example])
-    get = run.processor.context.state.get
-    found = {name: get(f"t{SITE}|{name}") for name in went_on}
-    assert {name: (record.went_on, record.purchased) for name, record in found.items()} == went_on
 
 
 # ---- scores
