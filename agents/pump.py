@@ -110,7 +110,8 @@ class PumpConsumer(driver.Consumer):
                 await asyncio.sleep(0)
                 if self.should_stop:
                     break
-                for tp, batch in (records or {}).items():
+                # Page views before what was done on them: a backlog is then nearly in the order of time.
+                for tp, batch in sorted((records or {}).items(), key=self._rank):
                     await self._hand_over(TP(tp.topic, tp.partition), batch, active, epoch)
         except self.consumer_stopped_errors:
             if not self.app.should_stop:
@@ -122,6 +123,10 @@ class PumpConsumer(driver.Consumer):
             self.app.runner.crash(70, f"consuming failed: {error!r}")
 
     # ---- handing over
+
+    def _rank(self, item: tuple[Any, list[Any]]) -> tuple[int, str, int]:
+        tp = item[0]
+        return self.app.runner.rank(tp.topic), tp.topic, tp.partition
 
     def _may_fold(self, unit: Unit, epoch: int) -> bool:
         return not unit.dead and epoch == self._epoch and self.flow_active

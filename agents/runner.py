@@ -162,6 +162,12 @@ class Runner:
         """Units that read a partition; none while it is not open."""
         return self._units.get(tp, []) if self.is_open else []
 
+    def rank(self, topic: str) -> int:
+        """Place of a topic among those that are fetched together: logs first, then inputs as they are declared."""
+        inputs = self.deployment.topics_of_sources
+        name = topic.removeprefix(self.deployment.prefix)
+        return inputs.index(name) + 1 if name in inputs else 0
+
     def units(self) -> list[Unit]:
         """All units of this worker."""
         return [unit for units in self._units.values() for unit in units]

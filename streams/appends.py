@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from streams.enrichment import Standing, extend_tip
+from streams.features import TELLING_NAMES
 from streams.page_minutes import add_view
 from streams.settings import Settings
 from streams.stages import Context, Output
@@ -29,6 +30,7 @@ class Appends:
         self._max_views = settings.max_views
         self._max_clicks = CLICKS_PER_VIEW * settings.max_views
         self._ending = frozenset((*settings.continuing_names, *settings.handed_off_names))
+        self._telling = self._ending | TELLING_NAMES
 
     def extends(self, visitor: Visitor, click: View | Action) -> bool | None:
         """Whether a click extends the last session, or begins another; None: the end alone does not tell.
@@ -60,6 +62,19 @@ class Appends:
         if click.__class__ is View and (tip.views == 0 or tip.views >= self._max_views):
             return None
         return True
+
+    def fits(self, visitor: Visitor, click: View | Action) -> bool:
+        """Whether a click out of order changes nothing but the list of the open session's clicks.
+
+        So it is with most interactions, such as ``engagement``, when a backlog is read topic by topic: they end no
+        stall, are no feature, and neither begin nor end the session.
+        """
+        if click.__class__ is not Action or click.name in self._telling or click.customer_id is not None:
+            return False
+        if visitor.tip is None or not visitor.visits or visitor.clicks[-1].__class__ is Tail:
+            return False
+        visit = visitor.visits[-1]
+        return visit.started_at < click.occurred_at <= visit.ended_at and visit.clicks < self._max_clicks
 
     def append(
         self,

@@ -52,6 +52,10 @@ _MOST: Final = len(_LOGS) - 1
 _DEPTHS: Final = ("0", "1", "2", "3", "4-5", "4-5", "6-9", "6-9", "6-9", "6-9", *("10-19",) * 10, "20+")
 _MOST_DEPTH: Final = len(_DEPTHS) - 1
 _TROUBLES: Final = frozenset(("error", "rage_click"))
+TELLING_NAMES: Final = frozenset(
+    ("add_to_cart", "remove_from_cart", "search", "checkout_started", PURCHASED, *_TROUBLES)
+)
+"""Interactions that features count; the others leave a `Journey` as it is."""
 # Beyond this the least recently used are computed again: memory stays bounded whatever templates come.
 _CACHED: Final = 8192
 

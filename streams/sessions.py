@@ -177,6 +177,11 @@ class Sessions:
             return self._copy(context, key, visitor, record, click, copy)
         extends = self._appends.extends(visitor, click)
         if extends is None:
+            if self._appends.fits(visitor, click):
+                insert(visitor, click)
+                visitor.visits[-1].clicks += 1
+                context.state.put(key, visitor, visitor.deadline_ms)
+                return []
             return self._revise(context, key, visitor, record, click)
         outputs, standing = self._appends.append(
             context, record.site, record.visitor_id, visitor, click, extends
