@@ -163,7 +163,6 @@ class PumpConsumer(driver.Consumer):
     def _accept_gap(self, tp: TP, unit: Unit, found: int) -> bool:
         """Ask once more before believing that records are missing."""
         if self._sought.get(tp) != (self._epoch, unit.next_offset):
-            self._sought[tp] = (self._epoch, unit.next_offset)
             return False
         if unit.is_source:
             # Compaction, an aborted transaction, or retention: the producers' log has no such records.
@@ -189,10 +188,12 @@ class PumpConsumer(driver.Consumer):
             if tp not in assignment:
                 self._seek_back.discard(tp)
             elif units:
+                offset = min(unit.next_offset for unit in units)
                 try:
-                    await self.seek(tp, min(unit.next_offset for unit in units))
+                    await self.seek(tp, offset)
                 except IllegalStateError:
                     continue  # taken away just now, which the next look will see
+                self._sought[tp] = (self._epoch, offset)
                 self._seek_back.discard(tp)
 
 
