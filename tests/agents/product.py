@@ -52,7 +52,7 @@ def final(outputs: Iterable[tuple[str, Record]]) -> Final:
         key = (record["id"], record["revision"]) if topic == "dead-end-alerts" else record["id"]
         held = last[topic].get(key)
         if held is None or held.get("revision", 1) <= record.get("revision", 1):
-            last[topic][key] = record
+            last[topic][key] = dict(record)
     last["sessions"] = {k: r for k, r in last["sessions"].items() if r["status"] != "retracted"}
     # Interactions come by another topic than views: which of a session's events is seen first may differ.
     left_out = ("revision", "status", "p_purchase", "p_exit", "model_version")

@@ -301,7 +301,7 @@ def test_a_seek_that_comes_too_late_is_tried_again_or_forgotten() -> None:
     assert pump.go_back() == []
     pump.refuses = False
     assert pump.go_back() == [5]
-    pump.hand_over(12)
+    pump.hand_over(5, active=set())
     pump.consumer.assignment = set
     assert pump.go_back() == []
     pump.consumer.assignment = lambda: {PARTITION}

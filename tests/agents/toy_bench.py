@@ -144,6 +144,24 @@ class Bench:
             found[key] = content
         return found, copies
 
+    def wait_for_state(self, stage: str, seconds: float = 20.0) -> list[tuple[bytes, bytes | None, int]]:
+        """Records (key, row, partition) of a stage's changelog, as soon as there are any."""
+        limit = time.monotonic() + seconds
+        name = f"{self.prefix}culdesac-{stage}-changelog"
+        while time.monotonic() < limit:
+            rows: list[tuple[bytes, bytes | None, int]] = []
+            for partition in sorted(self.reader.partitions_for_topic(name) or ()):
+                tp = TopicPartition(name, partition)
+                self.reader.assign([tp])
+                self.reader.seek_to_beginning(tp)
+                while self.reader.position(tp) < self.reader.end_offsets([tp])[tp]:
+                    for records in self.reader.poll(timeout_ms=200).values():
+                        rows += [(record.key, record.value, partition) for record in records]
+            if rows:
+                return rows
+            time.sleep(0.1)
+        raise AssertionError(f"no state of {stage}\n{self.logs()}")
+
     def wait(self, windows: int, seconds: float = 40.0) -> None:
         """Until so many windows are there and the totals speak of all of them."""
         limit = time.monotonic() + seconds

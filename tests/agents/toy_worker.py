@@ -10,13 +10,17 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 import mode.loop
 
 mode.loop.use("uvloop")
 
-from agents.runner import Deployment, Runner  # noqa: E402  # the loop must be chosen before Faust is imported
+from agents import runner as runner_module  # noqa: E402  # the loop must be chosen before Faust is imported
+from agents.recovery import Recovered, Target, recover  # noqa: E402
+from agents.runner import Deployment, Runner  # noqa: E402
+from agents.stores import Store  # noqa: E402
 from agents.watchdog import Watchdog  # noqa: E402
 from tests.agents.toy_stages import Letters, Totals, Windows  # noqa: E402
 
@@ -31,10 +35,17 @@ BLOCKED_S = float(os.environ.get("TOY_BLOCKED_S", "60"))
 SESSION_S = float(os.environ.get("TOY_SESSION_S", "10"))
 BLOCK_S = float(os.environ.get("TOY_BLOCK_S", "0"))
 """Let the event loop stand still for so long, as soon as a batch is stored."""
+RECOVERY_S = float(os.environ.get("TOY_RECOVERY_S", "0"))
+"""Let each recovery last at least so long."""
 PROFILE = os.environ.get("TOY_PROFILE", "")
 """Write a profile of the main thread to this file at the end."""
 
 times: Counter[str] = Counter()
+
+
+async def slow_recover(kafka: str, stores: Mapping[Target, Store]) -> Recovered:
+    await asyncio.sleep(RECOVERY_S)
+    return await recover(kafka, stores)
 
 
 def run(crash: str) -> None:
@@ -69,6 +80,8 @@ def run(crash: str) -> None:
         session_s=SESSION_S,
         checkpoint=checkpoint if STRETCH_S or crash or BLOCK_S else None,
     )
+    if RECOVERY_S:
+        vars(runner_module)["recover"] = slow_recover
     runner = Runner(deployment)
     Watchdog(runner, STALL_S, UNASSIGNED_S, BLOCKED_S, every_s=0.5).install()
     runner.app.Worker(loglevel="INFO").execute_from_commandline()
