@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import faust
@@ -205,6 +205,13 @@ class PumpApp(faust.App):
     """Faust app whose consumer is a pump."""
 
     runner: Runner
+    watch: Callable[[], Coroutine[Any, Any, None]] | None = None
+
+    async def on_start(self) -> None:
+        """Begin to watch at once: what Faust calls its tasks would wait for the first takeover to end."""
+        await super().on_start()
+        if self.watch is not None:
+            self.add_future(self.watch())
 
     def _new_transport(self) -> Any:
         return _PumpTransport(self.conf.broker_consumer, self, loop=self.loop)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from typing import Any
-
 from faust.types import TP
 
 from agents import metrics
@@ -65,21 +63,20 @@ class Watchdog:
 
     def install(self) -> None:
         """Begin to watch when the app starts."""
-        app: Any = self._runner.app
+        self._runner.app.watch = self._watch
 
-        @app.task  # type: ignore[untyped-decorator]  # faust ships no types
-        async def watch() -> None:
-            self._beat = self._ready_at = time.monotonic()
-            self._installed = True
-            threading.Thread(target=self._watch_loop, daemon=True, name="watchdog").start()
-            beating = asyncio.ensure_future(self._keep_beating())
-            try:
-                while not app.should_stop:
-                    await asyncio.sleep(self._every_s)
-                    await self.look()
-            finally:
-                beating.cancel()
-                self._ok, self._text = False, "stopping"
+    async def _watch(self) -> None:
+        self._beat = self._ready_at = time.monotonic()
+        self._installed = True
+        threading.Thread(target=self._watch_loop, daemon=True, name="watchdog").start()
+        beating = asyncio.ensure_future(self._keep_beating())
+        try:
+            while not self._runner.app.should_stop:
+                await asyncio.sleep(self._every_s)
+                await self.look()
+        finally:
+            beating.cancel()
+            self._ok, self._text = False, "stopping"
 
     async def _keep_beating(self) -> None:
         while True:
