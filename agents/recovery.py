@@ -37,7 +37,12 @@ class Recovered(NamedTuple):
     heal: dict[Target, list[bytes]]
 
 
-async def recover(kafka: str, stores: Mapping[Target, Store], stall_s: float = 60.0) -> Recovered:
+async def recover(
+    kafka: str,
+    stores: Mapping[Target, Store],
+    stall_s: float = 60.0,
+    progress: Callable[[], None] = lambda: None,
+) -> Recovered:
     """Read what the stores lack from their changelogs. May be cancelled, and begun anew with the same folders.
 
     Parameters
@@ -48,6 +53,8 @@ async def recover(kafka: str, stores: Mapping[Target, Store], stall_s: float = 6
         (changelog topic, partition) to its store.
     stall_s
         Give up when nothing has come for so long (s).
+    progress
+        Called whenever something has come.
 
     Raises
     ------
@@ -65,16 +72,19 @@ async def recover(kafka: str, stores: Mapping[Target, Store], stall_s: float = 6
     )
     try:
         await consumer.start()
-        return await _Recovery(consumer, stores, stall_s).run()
+        return await _Recovery(consumer, stores, stall_s, progress).run()
     finally:
         await consumer.stop()
 
 
 class _Recovery:
-    def __init__(self, consumer: Any, stores: Mapping[Target, Store], stall_s: float) -> None:
+    def __init__(
+        self, consumer: Any, stores: Mapping[Target, Store], stall_s: float, progress: Callable[[], None]
+    ) -> None:
         self._consumer = consumer
         self._stores = {TopicPartition(*target): store for target, store in stores.items()}
         self._stall_s = stall_s
+        self._progress = progress
 
     async def run(self) -> Recovered:
         consumer, stores = self._consumer, self._stores
@@ -130,6 +140,7 @@ class _Recovery:
                     take(store, record)
                 read += len(records)
                 heard = now
+                self._progress()
                 await asyncio.sleep(0)
             # Compaction leaves gaps, so the position tells the end, not the last record.
             for tp in list(todo):

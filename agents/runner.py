@@ -99,6 +99,15 @@ class Deployment:
 class Runner:
     """Units of the partitions that this worker owns.
 
+    Attributes
+    ----------
+    generation
+        Of the group, in which the units were opened.
+    is_open
+        Whether records may be folded.
+    progress_at
+        When a takeover last got on (s, monotonic): a long one is no standstill.
+
     Raises
     ------
     StoreError
@@ -111,6 +120,7 @@ class Runner:
         self.sender = Sender(deployment.kafka, deployment.prefix)
         self.generation = -1
         self.is_open = False
+        self.progress_at = time.monotonic()
         self._units: dict[TP, list[Unit]] = defaultdict(list)
         self._stores: list[Store] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -271,7 +281,7 @@ class Runner:
                     store = Store(directory)
                     stores[self._changelog_of(stage, tp)] = store
                     self._stores.append(store)
-        recovered = await recover(deployment.kafka, stores)
+        recovered = await recover(deployment.kafka, stores, progress=self._get_on)
         earliest = await consumer.earliest_offsets(*assignment) if assignment else {}
         committed = await consumer.seek_to_committed() if assignment else {}
         for tp in assignment:
@@ -294,6 +304,9 @@ class Runner:
         log.info("took over %d partitions in %.1f s, %d changelog records read", len(assignment),
                  time.monotonic() - began, recovered.records)  # fmt: skip
         log.debug("units: %s", describe(self.units()))
+
+    def _get_on(self) -> None:
+        self.progress_at = time.monotonic()
 
     async def _keep_lease(self) -> None:
         while True:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+
 from faust.types import TP
 
 from agents import metrics
@@ -116,8 +117,9 @@ class Watchdog:
             self._judge(ends, now)
         else:
             self._ok, self._text = False, reason
-            if now - self._ready_at > self._unassigned_s:
-                runner.crash(72, f"{reason} for {now - self._ready_at:.0f} s")
+            silent_s = now - max(self._ready_at, runner.progress_at)
+            if silent_s > self._unassigned_s:
+                runner.crash(72, f"{reason} for {silent_s:.0f} s")
 
     def _judge(self, ends: dict[TP, int], now: float) -> None:
         worst = 0.0

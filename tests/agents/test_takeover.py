@@ -90,7 +90,7 @@ class Takeover:
         self.runner.sender = self.sender
         self.runner.crash = lambda code, reason: self.crashes.append((code, reason))
 
-    async def _recover(self, kafka: str, stores: Mapping[tuple[str, int], Store]) -> Recovered:
+    async def _recover(self, kafka: str, stores: Mapping[tuple[str, int], Store], **_: Any) -> Recovered:
         self.recovering.set()
         try:
             await self.recovered.wait()
@@ -208,7 +208,7 @@ def test_committed_offsets_without_a_fence_mean_that_state_was_lost(run: Run) ->
 def test_an_error_of_recovery_ends_the_worker_for_faust_would_swallow_it(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def fail(*_: object) -> None:
+    async def fail(*_: object, **__: object) -> None:
         raise StoreError("no changelog record for 60 s")
 
     async def test(takeover: Takeover) -> None:

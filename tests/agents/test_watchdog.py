@@ -56,6 +56,7 @@ class Bed:
             consumer=self.consumer,
             is_open=True,
             generation=1,
+            progress_at=0.0,
             source_partitions=lambda: self.tps,
             units=list,
             crash=self.crash,
@@ -118,6 +119,13 @@ def test_a_takeover_that_does_not_end_ends_the_worker(bed: Bed) -> None:
     assert bed.look(180) == (False, "taking over partitions")
     with pytest.raises(CrashError, match="72, 'taking over partitions for 181 s'"):
         bed.look(1)
+
+
+def test_a_long_recovery_that_gets_on_is_no_standstill(bed: Bed) -> None:
+    bed.runner.is_open = False
+    for _ in range(10):
+        bed.runner.progress_at = bed.now
+        assert bed.look(100) == (False, "taking over partitions")
 
 
 def test_a_broker_that_does_not_answer_ends_the_worker(bed: Bed) -> None:

@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import mode.loop
 
@@ -43,7 +44,7 @@ PROFILE = os.environ.get("TOY_PROFILE", "")
 times: Counter[str] = Counter()
 
 
-async def slow_recover(kafka: str, stores: Mapping[Target, Store]) -> Recovered:
+async def slow_recover(kafka: str, stores: Mapping[Target, Store], **_: Any) -> Recovered:
     await asyncio.sleep(RECOVERY_S)
     return await recover(kafka, stores)
 
