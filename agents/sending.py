@@ -7,6 +7,7 @@ import contextlib
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -49,6 +50,11 @@ _SPEC_VERSION = ("ce_specversion", b"1.0")
 _CONTENT_TYPE = ("content-type", b"application/json")
 
 
+@lru_cache(maxsize=256)
+def _type_header(topic: str) -> tuple[str, bytes]:
+    return "ce_type", f"culdesac.{topic}".encode()
+
+
 def encode(
     output: Output, partitions: Mapping[str, int], source: bytes
 ) -> tuple[list[tuple[str, int]], Record]:
@@ -67,7 +73,7 @@ def encode(
     headers = [
         _SPEC_VERSION,
         ("ce_id", f"{output.id}:{output.revision}".encode()),
-        ("ce_type", b"culdesac." + topic.encode()),
+        _type_header(topic),
         ("ce_source", source),
         ("ce_time", format_ms(output.time_ms).encode()),
         _CONTENT_TYPE,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 
 import mode.loop
@@ -18,8 +17,6 @@ from agents.stores import StoreError  # noqa: E402
 from agents.topics import ensure_topics  # noqa: E402
 from agents.watchdog import Watchdog  # noqa: E402
 from streams.flow import stages  # noqa: E402
-
-log = logging.getLogger(__name__)
 
 
 def make_deployment(settings: WorkerSettings) -> Deployment:
@@ -92,7 +89,8 @@ def run_worker(settings: WorkerSettings) -> None:
         raise SettingsError(
             f"metrics_port: {settings.metrics_host}:{settings.metrics_port}: {error.strerror}: choose another one"
         ) from None
-    log.info("metrics on http://%s:%d/metrics", settings.metrics_host, server.port)
+    # Faust sets up logging later, and would swallow this.
+    sys.stderr.write(f"metrics on http://{settings.metrics_host}:{server.port}/metrics\n")
     try:
         runner.app.Worker(loglevel=settings.log_level).execute_from_commandline()
     finally:

@@ -1,0 +1,115 @@
+"""The worker as a command: what a user sees when it can't start, its port, and its end."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.error import HTTPError, URLError
+from urllib.request import urlopen
+
+import pytest
+
+from agents.broker import EmbeddedKafka
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass
+class Terminal:
+    """Where workers are started, each with its own log."""
+
+    kafka: str
+    directory: Path
+    prefix: str = field(default_factory=lambda: f"exits-{uuid.uuid4().hex[:8]}-")
+    workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def start(self, name: str, **settings: object) -> subprocess.Popen[bytes]:
+        environment = os.environ | {
+            "CULDESAC_KAFKA": self.kafka,
+            "CULDESAC_TOPIC_PREFIX": self.prefix,
+            "CULDESAC_APP_ID": f"{self.prefix}app",
+            "CULDESAC_DATA_DIR": str(self.directory / "data"),
+            "CULDESAC_SECRET": "not a secret, this is a test",
+            "CULDESAC_METRICS_PORT": "0",
+        }
+        environment |= {f"CULDESAC_{setting.upper()}": str(value) for setting, value in settings.items()}
+        with (self.directory / name).open("wb") as log:
+            worker = subprocess.Popen(
+                [sys.executable, "-m", "agents", "worker"], cwd=ROOT, env=environment, stdout=log, stderr=log
+            )
+        self.workers.append(worker)
+        return worker
+
+    def said(self, name: str) -> str:
+        return (self.directory / name).read_text()
+
+    def refused(self, name: str, **settings: object) -> str:
+        """The one line with which a worker ends that can't start."""
+        assert self.start(name, **settings).wait(60) == 2, self.said(name)
+        [line] = self.said(name).splitlines()
+        return line
+
+
+@pytest.fixture
+def terminal(kafka: EmbeddedKafka, tmp_path: Path) -> Iterator[Terminal]:
+    terminal = Terminal(kafka.bootstrap, tmp_path)
+    yield terminal
+    for worker in terminal.workers:
+        worker.kill()
+        worker.wait()
+
+
+def get(url: str) -> tuple[int, str]:
+    try:
+        with urlopen(url, timeout=5) as answer:
+            return answer.status, answer.read().decode()
+    except HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+def test_a_worker_answers_for_itself_defends_its_folder_and_its_port_and_ends_with_code_0(
+    terminal: Terminal,
+) -> None:
+    worker = terminal.start("first")
+    limit = time.monotonic() + 60
+    status, text = 0, ""
+    while status != 200:
+        assert time.monotonic() < limit, f"{status} {text}\n{terminal.said('first')}"
+        assert worker.poll() is None, terminal.said("first")
+        time.sleep(0.2)
+        found = re.search(r"metrics on (http://\S+)/metrics", terminal.said("first"))
+        if found is None:
+            continue
+        try:
+            status, text = get(f"{found[1]}/healthz")
+        except URLError:
+            continue
+        assert (status, text) in [(200, "ok\n"), (503, "starting\n"), (503, "taking over partitions\n")]
+    assert found is not None
+    metrics = get(f"{found[1]}/metrics")[1]
+    assert 'culdesac_lag_records{partition="0",topic="page-views"} 0.0' in metrics
+
+    assert "another worker" in terminal.refused("same folder")
+    port = found[1].rpartition(":")[2]
+    line = terminal.refused("same port", metrics_port=port, data_dir=terminal.directory / "other")
+    assert line.startswith(f"culdesac: metrics_port: 127.0.0.1:{port}: Address already in use")
+
+    began = time.monotonic()
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(20) == 0, terminal.said("first")
+    assert time.monotonic() - began < 10
+    assert "Traceback" not in terminal.said("first")
+
+
+def test_without_a_broker_it_says_so_in_one_line(terminal: Terminal) -> None:
+    line = terminal.refused("no broker", kafka="127.0.0.1:1")
+    assert line.startswith("culdesac: 127.0.0.1:1: no Kafka answers there")
