@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from typing import TypeAlias
 
 from faust.types import TP
+from prometheus_client import Gauge
 
 from agents import metrics
 from agents.runner import Runner
@@ -16,6 +18,8 @@ ANSWER_S = 20.0
 """How long the broker may take to say where partitions end (s)."""
 SLOW_S = 10.0
 """An event loop that stood still for so long (s) is not healthy."""
+
+_Series: TypeAlias = tuple[metrics.Family[Gauge], object, object]
 
 
 class Watchdog:
@@ -52,6 +56,7 @@ class Watchdog:
         self._installed = False
         self._beat = self._ready_at = time.monotonic()
         self._seen: dict[TP, tuple[int, float]] = {}
+        self._shown: dict[_Series, float] = {}
         self._text = "starting"
         self._ok = False
 
@@ -138,15 +143,20 @@ class Watchdog:
 
     def _measure(self, ends: dict[TP, int]) -> None:
         prefix, now_ms = self._runner.deployment.prefix, time.time() * 1000
+        shown: dict[_Series, float] = {}
         for unit in self._runner.units():
             end = ends.get(TP(unit.topic, unit.partition)) or 0
             topic = unit.topic.removeprefix(prefix)
-            metrics.lag_records.labels(topic, unit.partition).set(max(0, end - unit.done_offset))
+            lag = metrics.lag_records, topic, unit.partition
+            shown[lag] = max(shown.get(lag, 0.0), end - unit.done_offset)
             if isinstance(unit.processor, LogProcessor):
                 watermark = unit.processor.context.watermark
                 if watermark > 0:
-                    metrics.watermark_delay_seconds.labels(unit.stage, unit.partition).set(
-                        max(0.0, (now_ms - watermark) / 1000)
-                    )
+                    delay_s = max(0.0, (now_ms - watermark) / 1000)
+                    shown[metrics.watermark_delay_seconds, unit.stage, unit.partition] = delay_s
                 if unit.stage == "sessions":
-                    metrics.open_sessions.labels(unit.partition).set(len(unit.processor.context.state))
+                    shown[metrics.open_sessions, unit.partition, None] = len(unit.processor.context.state)
+        # What belongs to another worker now would stay as it was, and be counted twice.
+        for (family, *labels), value in (dict.fromkeys(self._shown, 0.0) | shown).items():
+            family.labels(*(label for label in labels if label is not None)).set(value)
+        self._shown = shown

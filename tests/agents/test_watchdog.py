@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from faust.types import TP
 
+from agents import metrics
 from agents import watchdog as watchdog_module
 from agents.stores import top_header
 from agents.watchdog import Watchdog
@@ -162,6 +163,24 @@ def test_an_event_loop_that_stands_still_is_told_from_another_thread(bed: Bed) -
     assert bed.look() == (True, "ok")
     bed.now += 11
     assert bed.watchdog.health() == (False, "the event loop has not come round for 11 s")
+
+
+def lag(topic: str, partition: int) -> float:
+    return metrics.lag_records.labels(topic, partition)._value.get()
+
+
+def test_the_lag_is_that_of_the_unit_furthest_behind_and_goes_with_the_partition(bed: Bed) -> None:
+    units = [
+        SimpleNamespace(topic="visitor-events", partition=1, done_offset=done, stage="pages", processor=None)
+        for done in (4, 7)
+    ]
+    bed.runner.units = lambda: units
+    bed.consumer.ends[TWO] = 10
+    bed.look()
+    assert lag("visitor-events", 1) == 6
+    units.clear()
+    bed.look()
+    assert lag("visitor-events", 1) == 0
 
 
 @pytest.mark.parametrize(
