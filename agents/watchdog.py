@@ -55,6 +55,7 @@ class Watchdog:
         self._every_s = every_s
         self._installed = False
         self._beat = self._ready_at = time.monotonic()
+        self._looked_at = self._beat
         self._seen: dict[TP, tuple[int, float]] = {}
         self._shown: dict[_Series, float] = {}
         self._text = "starting"
@@ -121,10 +122,14 @@ class Watchdog:
             self._ready_at = now
             self._judge(ends, now)
         else:
+            # While the broker is away nothing can get on; after that, the time that was left goes on.
+            away_s = now - self._looked_at
+            self._seen = {tp: (committed, since + away_s) for tp, (committed, since) in self._seen.items()}
             self._ok, self._text = False, reason
             silent_s = now - max(self._ready_at, runner.progress_at)
             if silent_s > self._unassigned_s:
                 runner.crash(72, f"{reason} for {silent_s:.0f} s")
+        self._looked_at = now
 
     def _judge(self, ends: dict[TP, int], now: float) -> None:
         worst = 0.0

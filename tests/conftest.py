@@ -26,7 +26,7 @@ def kafka() -> Iterator[EmbeddedKafka]:
         broker.start()
     except BrokerError as error:
         # CI sets this, so that a broken broker cannot pass as a skip.
-        if os.environ.get("CULDESAC_REQUIRE_KAFKA"):
+        if os.environ.get("REQUIRE_KAFKA"):
             raise
         pytest.skip(f"no embedded Kafka here: {error}")
     with broker:

@@ -137,14 +137,16 @@ def test_a_broker_that_does_not_answer_ends_the_worker(bed: Bed) -> None:
         bed.look(1)
 
 
-def test_a_broker_that_is_away_for_a_while_does_not_hide_a_stall(bed: Bed) -> None:
+def test_the_time_without_a_broker_does_not_count_as_a_stall_but_does_not_hide_one(bed: Bed) -> None:
     bed.consumer.ends[TWO] = 11
     bed.look()
-    bed.consumer.answers = False
     bed.look(50)
+    bed.consumer.answers = False
+    bed.look(100)
     bed.consumer.answers = True
+    assert bed.look(10) == (False, "a partition has not got on for 60 s")
     with pytest.raises(CrashError, match="71"):
-        bed.look(11)
+        bed.look(1)
 
 
 def test_a_spare_is_well_as_long_as_it_is_in_the_group(bed: Bed) -> None:
@@ -166,7 +168,7 @@ def test_an_event_loop_that_stands_still_is_told_from_another_thread(bed: Bed) -
 
 
 def lag(topic: str, partition: int) -> float:
-    return metrics.lag_records.labels(topic, partition)._value.get()
+    return float(metrics.lag_records.labels(topic, partition)._value.get())
 
 
 def test_the_lag_is_that_of_the_unit_furthest_behind_and_goes_with_the_partition(bed: Bed) -> None:
