@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -110,6 +109,7 @@ def test_topics_publish_and_doctor_work_on_a_kafka(
 ) -> None:
     monkeypatch.setenv("CULDESAC_TOPIC_PREFIX", f"c{uuid.uuid4().hex[:8]}.")
     monkeypatch.setenv("CULDESAC_PARTITIONS", "inputs=1,visitors=1,customers=1,outputs=1")
+    monkeypatch.setenv("CULDESAC_METRICS_PORT", "0")
     view = {
         "event_id": "e",
         "visitor_id": "v",
@@ -124,22 +124,17 @@ def test_topics_publish_and_doctor_work_on_a_kafka(
     code, text, _ = run("publish", tmp_path, "--kafka", kafka.bootstrap, "--end", "--json")
     assert (code, json.loads(text)["sent"]) == (0, 1)
     assert run("shop", "--hours", 0.2, "--pages", 40, "--kafka", kafka.bootstrap)[0] == 0
-    assert run("doctor", "--kafka", kafka.bootstrap, "--json")[0] == 0
+    code, text, _ = run("doctor", "--kafka", kafka.bootstrap, "--json")
+    assert code == 0, text
     assert run("alerts", "--kafka", kafka.bootstrap, "--json") == (0, "", "")
 
 
-def test_help_names_every_command_and_comes_quickly() -> None:
+def test_help_names_every_command() -> None:
     command = [sys.executable, "-m", "agents", "--help"]
-    # The compiled modules of one run serve the next, as where it is installed.
     environment = {**os.environ, "COLUMNS": "100"}
-    best = 10.0
-    for _ in range(3):
-        began = time.perf_counter()
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
-        best = min(best, time.perf_counter() - began)
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
     for name in ("demo", "worker", "alerts", "replay", "publish", "shop", "topics", "doctor"):
         assert f"  {name}" in done.stdout
-    assert best < 1.5, "0.3 s on an idle machine: something heavy is imported before a command is known"
 
 
 def test_commands_import_nothing_heavy_before_they_run() -> None:

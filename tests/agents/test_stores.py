@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
-import hypothesis.strategies as st
 import pytest
-import rocksdict
 from hypothesis import settings
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from agents import stores
 from agents.stores import (
@@ -23,215 +18,12 @@ from agents.stores import (
     Store,
     StoreError,
     lock_folder,
-    read_fence,
     read_top,
     top_header,
     write_fence,
 )
 from streams.processors import Fence
-
-KEYS = [b"va", b"vb", b"vc"]
-Row = tuple[bytes, bytes | None]
-
-
-class Memory:
-    """Stands in for RocksDB, so that copies of a moment are cheap."""
-
-    def __init__(self, *_: object) -> None:
-        self.held: dict[bytes, bytes] = {}
-
-    def get(self, key: bytes) -> bytes | None:
-        return self.held.get(key)
-
-    def items(self) -> Iterator[tuple[bytes, bytes]]:
-        return iter(self.held.items())
-
-    def write(self, batch: Batch) -> None:
-        for key, row in batch.rows:
-            if row is None:
-                self.held.pop(key, None)
-            else:
-                self.held[key] = row
-
-    def close(self) -> None: ...
-
-
-class Batch:
-    """Stands in for RocksDB's batch."""
-
-    def __init__(self, **_: object) -> None:
-        self.rows: list[Row] = []
-
-    def put(self, key: bytes, row: bytes) -> None:
-        self.rows.append((key, row))
-
-    def delete(self, key: bytes) -> None:
-        self.rows.append((key, None))
-
-
-COPIES = st.sampled_from([0, -1, -1, -2, -3]) | st.integers(0, 99)
-"""Which local copy a worker comes back with: none, one of the last, any."""
-SHARES = st.sampled_from([0.0, 1.0]) | st.floats(0, 1)
-"""How much of something happens: nothing, all, a part."""
-
-
-class Histories(RuleBasedStateMachine):
-    """One partition of one stage, its changelog, and owners that come, crash, freeze and wake up.
-
-    The log of the stage is a list of (key, row): record number t sets that key. So the truth at t is known.
-    """
-
-    @initialize()
-    def begin(self) -> None:
-        self.patch = pytest.MonkeyPatch()
-        self.fake = SimpleNamespace(Rdict=Memory, WriteBatch=Batch, Options=rocksdict.Options)
-        self.patch.setattr("agents.stores.rocksdict", self.fake)
-        self.patch.setattr(stores, "CHUNK", 3)
-        self.log: list[Row] = []
-        self.changelog: list[Statement] = []
-        self.end = 0  # of the changelog
-        self.owner: Store | None = None
-        self.at = -1  # how far the owner has applied the log
-        self.heal: list[bytes] = []
-        self.copies: list[dict[bytes, bytes]] = [{}]  # local copies that a worker may come back with
-        # What zombies have not sent yet, and where their groups begin. No record is compacted away before
-        # `min.compaction.lag.ms`, which is longer than a zombie lives: so nothing that is younger than its group.
-        self.frozen: list[tuple[int, list[tuple[bytes, bytes | None, int]]]] = []
-        self.clean = 0  # up to here nothing is left to heal, so compaction may have been
-        self.newest = -1  # fence
-
-    def teardown(self) -> None:
-        if hasattr(self, "patch"):
-            self.patch.undo()
-
-    def truth(self, at: int) -> dict[bytes, bytes]:
-        held: dict[bytes, bytes] = {}
-        for key, row in self.log[: at + 1]:
-            held.pop(key, None)
-            if row is not None:
-                held[key] = row
-        return held
-
-    def append(self, records: Iterable[tuple[bytes, bytes | None, int]]) -> None:
-        for key, row, top in records:
-            self.changelog.append(Statement(self.end, key, row, top))
-            self.end += 1
-            if key == FENCE_KEY:
-                self.newest = max(self.newest, read_fence(row or b"").offset)
-
-    def open(self, copy: int) -> Store:
-        memory = Memory()
-        memory.held = dict(self.copies[copy % len(self.copies)])
-        self.fake.Rdict = lambda *_: memory
-        return Store(Path("0"))  # the fake writes nothing there
-
-    def local(self, store: Store) -> dict[bytes, bytes]:
-        return dict(store._db.held)
-
-    @rule(copy=COPIES, hinted=st.booleans())
-    def recover(self, copy: int, hinted: bool) -> None:
-        store = self.open(copy)
-        unread = [statement for statement in self.changelog if statement.offset > store.persisted]
-        if hinted:
-            for statement in unread[-4:]:
-                if statement.key == FENCE_KEY:
-                    store.hint(read_fence(statement.row or b""))
-        known, base = store.persisted, -1 if store.fence is None else store.fence.offset
-        for statement in unread:
-            store.recover(statement)
-        heal = store.end_recovery(self.end - 1)
-        reached = -1 if store.fence is None else store.fence.offset
-        assert reached == self.newest
-        assert dict(store.rows()) == self.truth(reached)
-        self.check_heal(set(heal), known, base, reached)
-        self.owner, self.at, self.heal = store, reached, heal
-        self.copies.append(self.local(store))
-
-    def check_heal(self, heal: set[bytes], known: int, base: int, reached: int) -> None:
-        truth = self.truth(reached)
-        for key in KEYS:
-            records = [s for s in self.changelog if s.key == key and s.offset > known]
-            if not records:
-                assert key not in heal
-                continue
-            last = records[-1]
-            if last.row != truth.get(key):
-                assert key in heal, "compaction would keep a wrong row"
-            eligible = [s for s in records if base < s.top <= reached]
-            counts = max(eligible, key=lambda s: (s.top, s.offset), default=None)
-            if last is counts or (counts is None and last.top <= base and last.row == truth.get(key)):
-                assert key not in heal, "written again for nothing"
-        fences = [s for s in self.changelog if s.key == FENCE_KEY and s.offset > known]
-        if fences:
-            assert (FENCE_KEY in heal) == (read_fence(fences[-1].row or b"").offset < reached)
-
-    @rule(copy=COPIES, share=SHARES)
-    def crash_in_recovery(self, copy: int, share: float) -> None:
-        store = self.open(copy)
-        unread = [statement for statement in self.changelog if statement.offset > store.persisted]
-        for statement in unread[: round(share * len(unread))]:
-            store.recover(statement)
-        self.copies.append(self.local(store))
-        self.owner = None
-
-    @precondition(lambda self: self.owner is not None)
-    @rule(
-        records=st.lists(st.tuples(st.sampled_from(KEYS), st.booleans()), max_size=3),
-        fate=st.sampled_from(["written", "written", "written", "acknowledged", "cut off", "frozen"]),
-        share=SHARES,
-        order=st.randoms(use_true_random=False),
-    )
-    def flush(self, records: Sequence[tuple[bytes, bool]], fate: str, share: float, order: Any) -> None:
-        store = self.owner
-        assert store is not None
-        before, top = self.at, self.at + len(records)
-        while len(self.log) <= top:
-            key, deleted = records[len(self.log) - before - 1]
-            self.log.append((key, None if deleted else b"%s@%d" % (key, len(self.log))))
-        truth = self.truth(top)
-        dirty = {key for key, _ in self.log[before + 1 : top + 1]} | set(self.heal) - {FENCE_KEY}
-        rows: list[Row] = [(key, truth.get(key)) for key in sorted(dirty)]
-        order.shuffle(rows)
-        fence = write_fence(Fence(offset=top))
-        group = [*((key, row, top) for key, row in rows), (FENCE_KEY, fence, top)]
-        if fate in ("cut off", "frozen"):
-            sent = round(share * (len(group) - 1))
-            self.append(group[:sent])
-            if fate == "frozen":
-                self.frozen.append((self.end - sent, group[sent:]))
-            self.owner = None
-            return
-        first = self.end
-        self.append(group)
-        if fate == "acknowledged":
-            self.owner = None
-            return
-        try:
-            store.write(rows, fence, top, first, self.end - 1)
-        except ForeignWriterError:
-            self.owner = None
-            return
-        self.at, self.heal, self.clean = top, [], self.end
-        assert dict(store.rows()) == truth
-        self.copies.append(self.local(store))
-
-    @precondition(lambda self: bool(self.frozen))
-    @rule(which=st.integers(0, 99), share=SHARES)
-    def zombie_wakes(self, which: int, share: float) -> None:
-        begin, rest = self.frozen.pop(which % len(self.frozen))
-        sent = max(1, round(share * len(rest)))
-        self.append(rest[:sent])
-        self.clean = min(self.clean, begin)
-        if rest[sent:]:
-            self.frozen.append((begin, rest[sent:]))
-
-    @precondition(lambda self: self.clean > 0)
-    @rule(share=SHARES)
-    def compact(self, share: float) -> None:
-        limit = round(share * min([self.clean, *(begin for begin, _ in self.frozen)]))
-        last = {statement.key: statement.offset for statement in self.changelog if statement.offset < limit}
-        self.changelog = [s for s in self.changelog if s.offset >= limit or last[s.key] == s.offset]
-
+from tests.agents.histories import Histories
 
 TestHistories = Histories.TestCase
 TestHistories.settings = settings(max_examples=200, stateful_step_count=40)

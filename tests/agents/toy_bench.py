@@ -53,8 +53,17 @@ class Bench:
             ]
         )
         admin.close()
+        self.connect()
+
+    def connect(self) -> None:
+        """Open the clients that the test writes and reads with."""
         self.producer = KafkaProducer(bootstrap_servers=self.kafka, acks="all", linger_ms=5)
         self.reader = KafkaConsumer(bootstrap_servers=self.kafka, fetch_max_wait_ms=50)
+
+    def disconnect(self) -> None:
+        """Close them: they would leave sockets behind when the broker goes away."""
+        self.producer.close()
+        self.reader.close()
 
     def worker(self, name: str = "a", **switches: object) -> subprocess.Popen[bytes]:
         """Start a worker with a folder of its own; the switches are those of `toy_worker`, such as stretch_s."""
@@ -212,5 +221,4 @@ class Bench:
             worker.wait()
             if worker.stdin is not None:
                 worker.stdin.close()
-        self.producer.close()
-        self.reader.close()
+        self.disconnect()
