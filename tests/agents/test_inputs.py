@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from kafka import KafkaProducer
 
 from agents.broker import EmbeddedKafka
-from streams.event_files import INPUTS, find_files, read_events
+from streams.event_files import INPUTS, Format, find_files, read_events
 from streams.settings import Settings
 from tests.agents.product import Deployment, differences, final, replayed
 
@@ -104,9 +104,9 @@ def test_any_bytes_on_any_input_topic_leave_the_worker_alive(deployment: Deploym
     ("file", "form"),
     [("apache_access.log", "access-log"), ("otto_sessions.jsonl", "otto"), ("shop", "ndjson")],
 )
-def test_files_give_the_same_on_kafka_and_without(deployment: Deployment, file: str, form: str) -> None:
-    paths = find_files([DATA / file], form)  # type: ignore[arg-type]  # parametrised by text
-    events = list(read_events(paths, form))  # type: ignore[arg-type]
+def test_files_give_the_same_on_kafka_and_without(deployment: Deployment, file: str, form: Format) -> None:
+    paths = find_files([DATA / file], form)
+    events = list(read_events(paths, form))
     rules = Settings()
     expected = final(replayed([event for event in events if event.topic in INPUTS], rules))
     assert len(expected["sessions"]) > 2
