@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -40,11 +41,18 @@ COMMIT_S = 10.0
 
 
 class PumpConsumer(driver.Consumer):
-    """Consumer that feeds units instead of streams."""
+    """Consumer that feeds units instead of streams.
+
+    Attributes
+    ----------
+    round_at
+        When it last began to fetch, or saw that it should not (s, monotonic).
+    """
 
     app: PumpApp
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.round_at = time.monotonic()
         self._epoch = 0
         self._seek_back: set[TP] = set()
         self._sought: dict[TP, tuple[int, int]] = {}
@@ -64,6 +72,12 @@ class PumpConsumer(driver.Consumer):
     def committed(self, tp: TP) -> int:
         """Source offset that was committed last, 0 if none."""
         return self._committed_offset[tp] or 0
+
+    def stands_s(self, now: float) -> float:
+        """For how long no fetch has begun although records may flow (s); `now` is monotonic."""
+        if not self.flow_active:
+            self.round_at = now
+        return now - self.round_at
 
     # ---- what Faust calls
 
@@ -104,6 +118,7 @@ class PumpConsumer(driver.Consumer):
                     await self.wait(self.can_resume_flow.wait())
                     if self.should_stop:
                         break
+                self.round_at = time.monotonic()
                 await self._go_back()
                 epoch = self._epoch
                 records, active = await self._wait_next_records(FETCH_S)

@@ -23,6 +23,7 @@ import itertools
 import logging
 import os
 import sys
+import threading
 import time
 import traceback
 from collections import defaultdict
@@ -48,6 +49,8 @@ LEASE = 0.8
 """Part of the session time that the event loop may stand still: beyond, someone else may own the partitions."""
 RECORDS_IN_MEMORY = 50_000
 """State records held decoded per unit; the rest is read from the local store."""
+SAY_S = 2.0
+"""How long it may take to say why a worker ends."""
 ROWS_AT_ONCE = 20_000
 """Rows whose deadlines are restored between two looks at the event loop (about 50 ms)."""
 
@@ -70,6 +73,8 @@ class Deployment:
         See `SourceProcessor`.
     session_s
         A worker that is silent for so long is given up by the group (s).
+    send_limit_s
+        How long Kafka may take to acknowledge what is sent (s).
     checkpoint
         Awaited with stage and step between the writes of a batch; for tests that stop there.
     """
@@ -83,6 +88,7 @@ class Deployment:
     out_of_orderness_ms: int
     prefix: str = ""
     session_s: float = 10.0
+    send_limit_s: float = 75.0
     checkpoint: Callable[[str, str], Awaitable[None]] | None = None
     topics_of_sources: Sequence[str] = field(init=False)
 
@@ -107,6 +113,8 @@ class Runner:
         Whether records may be folded.
     progress_at
         When a takeover last got on (s, monotonic): a long one is no standstill.
+    marker
+        Writes marks while partitions are held; None before, and where no input is read.
 
     Raises
     ------
@@ -117,10 +125,11 @@ class Runner:
     def __init__(self, deployment: Deployment) -> None:
         self.deployment = deployment
         self._lock = lock_folder(deployment.data_dir)
-        self.sender = Sender(deployment.kafka, deployment.prefix)
+        self.sender = Sender(deployment.kafka, deployment.prefix, deployment.send_limit_s)
         self.generation = -1
         self.is_open = False
         self.progress_at = time.monotonic()
+        self.marker: Marker | None = None
         self._units: dict[TP, list[Unit]] = defaultdict(list)
         self._stores: list[Store] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -193,11 +202,22 @@ class Runner:
 
     def crash(self, code: int, reason: str) -> None:
         """End this process at once; whoever starts next goes on where it was."""
-        sys.stderr.write(f"culdesac worker: exit {code}: {reason}\n")
+        text = f"culdesac worker: exit {code}: {reason}\n"
         if sys.exc_info()[0] is not None:
-            traceback.print_exc()
-        sys.stderr.flush()
-        os._exit(code)
+            text += traceback.format_exc()
+        # Whoever reads this may have stopped reading; a worker that waits for it would never end.
+        saying = threading.Thread(target=os.write, args=(2, text.encode("utf-8", "replace")), daemon=True)
+        try:
+            saying.start()
+            saying.join(SAY_S)
+        finally:
+            os._exit(code)
+
+    def broken(self) -> str | None:
+        """Tell what of this worker's own has ended although it should go on; None where all is well."""
+        if not self.is_open or not any(task.done() for task in self._tasks):
+            return None
+        return "a task that keeps the lease or writes marks has ended"
 
     def check_lease(self) -> None:
         """End this process if it stood still for so long that the group may have given it up."""
@@ -222,7 +242,7 @@ class Runner:
 
     async def release(self) -> None:
         """Give up all units and their stores."""
-        self.is_open = False
+        self.is_open, self.marker = False, None
         await self._stop_opening()
         tasks, self._tasks = self._tasks, []
         for task in tasks:
@@ -385,9 +405,9 @@ class Runner:
                 if (end := found.get(tp)) is not None
             }
 
-        marker = Marker(self.sender, deployment.partitions, upstreams, sources, ends)
+        self.marker = Marker(self.sender, deployment.partitions, upstreams, sources, ends)
         try:
-            await marker.run()
+            await self.marker.run()
         except asyncio.CancelledError:
             raise
         except BaseException as error:  # noqa: BLE001  # without marks, time stands still

@@ -49,6 +49,7 @@ def make_deployment(settings: WorkerSettings) -> Deployment:
         out_of_orderness_ms=settings.streams.out_of_orderness_ms,
         prefix=prefix,
         session_s=settings.session_timeout_ms / 1000,
+        send_limit_s=settings.send_limit_ms / 1000,
     )
 
 
@@ -81,7 +82,12 @@ def run_worker(settings: WorkerSettings) -> None:
         runner = Runner(deployment)
     except StoreError as error:
         raise SettingsError(f"data_dir: {error}") from None
-    watchdog = Watchdog(runner)
+    watchdog = Watchdog(
+        runner,
+        stall_s=settings.commit_limit_ms / 1000,
+        unassigned_s=settings.ready_limit_ms / 1000,
+        blocked_s=settings.loop_limit_ms / 1000,
+    )
     watchdog.install()
     try:
         server = metrics.serve(settings.metrics_host, settings.metrics_port, watchdog.health)

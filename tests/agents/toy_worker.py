@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,14 @@ import mode.loop
 
 mode.loop.use("uvloop")
 
-from agents import runner as runner_module  # noqa: E402  # the loop must be chosen before Faust is imported
+from agents import metrics  # noqa: E402  # the loop must be chosen before Faust is imported
+from agents import runner as runner_module  # noqa: E402
+from agents import watchdog as watchdog_module  # noqa: E402
 from agents.recovery import Recovered, Target, recover  # noqa: E402
 from agents.runner import Deployment, Runner  # noqa: E402
 from agents.stores import Store  # noqa: E402
 from agents.watchdog import Watchdog  # noqa: E402
+from tests.agents.toy_faults import Faults, await_fault  # noqa: E402
 from tests.agents.toy_stages import Letters, Totals, Windows  # noqa: E402
 
 STRETCH_S = float(os.environ.get("TOY_STRETCH_S", "0"))
@@ -37,15 +40,25 @@ SESSION_S = float(os.environ.get("TOY_SESSION_S", "10"))
 BLOCK_S = float(os.environ.get("TOY_BLOCK_S", "0"))
 """Let the event loop stand still for so long, as soon as a batch is stored."""
 RECOVERY_S = float(os.environ.get("TOY_RECOVERY_S", "0"))
-"""Let each recovery last at least so long."""
+"""Let each recovery last at least so long,"""
+RECOVERY_GETS_ON = bool(os.environ.get("TOY_RECOVERY_GETS_ON"))
+"""and say meanwhile that it gets on."""
+SEND_S = float(os.environ.get("TOY_SEND_S", "75"))
+FAULT = os.environ.get("TOY_FAULT", "")
+"""Break so (see `toy_faults`) as soon as the file ``break`` is in the data folder."""
 PROFILE = os.environ.get("TOY_PROFILE", "")
 """Write a profile of the main thread to this file at the end."""
 
 times: Counter[str] = Counter()
 
 
-async def slow_recover(kafka: str, stores: Mapping[Target, Store], **_: Any) -> Recovered:
-    await asyncio.sleep(RECOVERY_S)
+async def slow_recover(
+    kafka: str, stores: Mapping[Target, Store], progress: Callable[[], None] = lambda: None, **_: Any
+) -> Recovered:
+    for _part in range(100):
+        await asyncio.sleep(RECOVERY_S / 100)
+        if RECOVERY_GETS_ON:
+            progress()
     return await recover(kafka, stores)
 
 
@@ -79,12 +92,19 @@ def run(crash: str) -> None:
         out_of_orderness_ms=0,
         prefix=prefix,
         session_s=SESSION_S,
+        send_limit_s=SEND_S,
         checkpoint=checkpoint if STRETCH_S or crash or BLOCK_S else None,
     )
     if RECOVERY_S:
         vars(runner_module)["recover"] = slow_recover
     runner = Runner(deployment)
-    Watchdog(runner, STALL_S, UNASSIGNED_S, BLOCKED_S, every_s=0.5).install()
+    watchdog = Watchdog(runner, STALL_S, UNASSIGNED_S, BLOCKED_S, every_s=0.5)
+    watchdog.install()
+    server = metrics.serve("127.0.0.1", 0, watchdog.health)
+    (Path(data_dir) / "port").write_text(str(server.port))
+    if FAULT:
+        vars(watchdog_module)["ANSWER_S"] = 2.0
+        await_fault(runner.app, Path(data_dir) / "break", getattr(Faults(runner, watchdog), FAULT))
     runner.app.Worker(loglevel="INFO").execute_from_commandline()
 
 
