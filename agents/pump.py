@@ -20,7 +20,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import faust
-from aiokafka.errors import IllegalStateError
+from aiokafka.errors import IllegalStateError, KafkaError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
@@ -221,6 +221,13 @@ class PumpApp(faust.App):
 
     runner: Runner
     watch: Callable[[], Coroutine[Any, Any, None]] | None = None
+
+    async def start(self) -> None:
+        """Start; a broker that has gone since its topics were looked at is said in one line."""
+        try:
+            await super().start()
+        except KafkaError as error:
+            self.runner.crash(72, f"the broker does not answer ({type(error).__name__}: {error})")
 
     async def on_start(self) -> None:
         """Begin to watch at once: what Faust calls its tasks would wait for the first takeover to end."""

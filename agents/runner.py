@@ -51,6 +51,8 @@ RECORDS_IN_MEMORY = 50_000
 """State records held decoded per unit; the rest is read from the local store."""
 SAY_S = 2.0
 """How long it may take to say why a worker ends."""
+_WITH_TRACEBACK = (70, 74)
+"""Codes behind which there may be an error of ours; the others say all in their line."""
 ROWS_AT_ONCE = 20_000
 """Rows whose deadlines are restored between two looks at the event loop (about 50 ms)."""
 
@@ -203,7 +205,7 @@ class Runner:
     def crash(self, code: int, reason: str) -> None:
         """End this process at once; whoever starts next goes on where it was."""
         text = f"culdesac worker: exit {code}: {reason}\n"
-        if sys.exc_info()[0] is not None:
+        if code in _WITH_TRACEBACK and not isinstance(sys.exc_info()[1], StoreError | None):
             text += traceback.format_exc()
         # Whoever reads this may have stopped reading; a worker that waits for it would never end.
         saying = threading.Thread(target=os.write, args=(2, text.encode("utf-8", "replace")), daemon=True)

@@ -16,7 +16,7 @@ from agents.runner import Runner
 from streams.processors import LogProcessor
 
 ANSWER_S = 20.0
-"""How long the broker may take to say where partitions end (s)."""
+"""How long the broker may take to say where partitions end (s); no more than half of its limit."""
 SLOW_S = 10.0
 """An event loop that stood still for so long (s) is not healthy."""
 
@@ -59,6 +59,7 @@ class Watchdog:
         self._unassigned_s = unassigned_s
         self._blocked_s = blocked_s
         self._every_s = every_s
+        self._answer_s = min(ANSWER_S, unassigned_s / 2)
         self._installed = False
         self._thread = threading.Thread(target=self._watch_loop, daemon=True, name="watchdog")
         self._beat = self._ready_at = time.monotonic()
@@ -113,7 +114,11 @@ class Watchdog:
                 # After the end of `watch` nothing beats any more: so a stop has a limit, too.
                 reason = "did not come to an end" if app.should_stop else "the event loop stands still"
                 self._runner.crash(75, reason if self._installed else "did not come to a start")
-            if now - self._looked_at > self._blocked_s + ANSWER_S and self._installed and not app.should_stop:
+            if (
+                now - self._looked_at > self._blocked_s + self._answer_s
+                and self._installed
+                and not app.should_stop
+            ):
                 self._runner.crash(75, "the watchdog does not come round")
 
     async def look(self) -> None:
@@ -126,7 +131,11 @@ class Watchdog:
         ends: dict[TP, int] = {}
         if runner.is_open:
             try:
-                ends = dict(await asyncio.wait_for(runner.consumer.highwaters(*tps), ANSWER_S)) if tps else {}
+                ends = (
+                    dict(await asyncio.wait_for(runner.consumer.highwaters(*tps), self._answer_s))
+                    if tps
+                    else {}
+                )
             except Exception as error:  # noqa: BLE001  # any failure means that the broker does not answer
                 reason = f"the broker does not answer ({type(error).__name__})"
             if not tps:

@@ -6,6 +6,7 @@ import sys
 
 import mode.loop
 from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError
 
 mode.loop.use("uvloop")
 
@@ -14,7 +15,7 @@ from agents.runner import Deployment, Runner  # noqa: E402
 from agents.secret import load_secret, makes_secret  # noqa: E402
 from agents.settings import SettingsError, WorkerSettings  # noqa: E402
 from agents.stores import StoreError  # noqa: E402
-from agents.topics import ensure_topics  # noqa: E402
+from agents.topics import TopicError, ensure_topics  # noqa: E402
 from agents.watchdog import Watchdog  # noqa: E402
 from streams.flow import stages  # noqa: E402
 
@@ -54,13 +55,13 @@ def make_deployment(settings: WorkerSettings) -> Deployment:
 
 
 def _is_empty(settings: WorkerSettings, topic: str) -> bool:
-    consumer = KafkaConsumer(bootstrap_servers=settings.kafka.split(","))
     try:
-        name = settings.topic_prefix + topic
-        tps = [TopicPartition(name, number) for number in consumer.partitions_for_topic(name) or ()]
-        return not any(consumer.end_offsets(tps).values())
-    finally:
-        consumer.close()
+        with KafkaConsumer(bootstrap_servers=settings.kafka.split(",")) as consumer:
+            name = settings.topic_prefix + topic
+            tps = [TopicPartition(name, number) for number in consumer.partitions_for_topic(name) or ()]
+            return not any(consumer.end_offsets(tps).values())
+    except KafkaError as error:
+        raise TopicError(f"{settings.kafka}: Kafka does not answer ({type(error).__name__})") from None
 
 
 def run_worker(settings: WorkerSettings) -> None:

@@ -18,7 +18,9 @@ from kafka.admin import ConfigResource, KafkaAdminClient
 from agents.broker import EmbeddedKafka
 from tests.agents.toy_bench import Bench
 
-LIMITS = {"stall_s": 3, "unassigned_s": 4, "blocked_s": 3, "send_s": 5}
+LIMITS = {"stall_s": 3, "unassigned_s": 6, "blocked_s": 3, "send_s": 5}
+PATIENT = {"stall_s": 12, "unassigned_s": 12}
+"""For who is to live on: on a busy machine a commit may take seconds, which health would tell."""
 AT_ONCE = 7
 """Workers that run beside each other: they mostly wait."""
 
@@ -152,11 +154,11 @@ CASES: dict[str, Case] = {
     "a changelog that is refused": Case(
         outside=refuse_changelog, code=70, line="writing a batch of sessions/N failed"
     ),
-    "an assignment that is lost": Case({"stall_s": 20}, outside=Bench.bury),
+    "an assignment that is lost": Case(PATIENT, outside=Bench.bury),
     "a long recovery that gets on": Case(
-        {"stall_s": 20, "recovery_s": 10, "recovery_gets_on": "yes"}, for_s=1
+        PATIENT | {"recovery_s": 10, "recovery_gets_on": "yes", "unassigned_s": 6}, for_s=1
     ),
-    "idleness": Case({"stall_s": 6}, for_s=15),
+    "idleness": Case(PATIENT, for_s=15),
 }
 
 
@@ -223,7 +225,9 @@ def test_a_cause_of_a_stall_ends_a_worker_with_one_clear_line_or_it_goes_on(
     runs: dict[str, concurrent.futures.Future[Seen]], cause: str
 ) -> None:
     case, seen = CASES[cause], runs[cause].result()
-    assert seen.code == case.code, seen.log[-4000:]
+    # A consumer without its thread is noticed by the marks (70) or by the watchdog (72), whoever asks first.
+    allowed = {70, 72} if case.switches.get("fault") == "stop_client_thread" else {case.code}
+    assert seen.code in allowed, seen.log[-4000:]
     log = re.sub(r"\d+", "N", seen.log)
     if case.code is not None and case.line:
         assert re.sub(r"\d+", "N", case.line) in log, seen.log[-4000:]

@@ -20,7 +20,6 @@ mode.loop.use("uvloop")
 
 from agents import metrics  # noqa: E402  # the loop must be chosen before Faust is imported
 from agents import runner as runner_module  # noqa: E402
-from agents import watchdog as watchdog_module  # noqa: E402
 from agents.recovery import Recovered, Target, recover  # noqa: E402
 from agents.runner import Deployment, Runner  # noqa: E402
 from agents.stores import Store  # noqa: E402
@@ -103,7 +102,6 @@ def run(crash: str) -> None:
     server = metrics.serve("127.0.0.1", 0, watchdog.health)
     (Path(data_dir) / "port").write_text(str(server.port))
     if FAULT:
-        vars(watchdog_module)["ANSWER_S"] = 2.0
         await_fault(runner.app, Path(data_dir) / "break", getattr(Faults(runner, watchdog), FAULT))
     runner.app.Worker(loglevel="INFO").execute_from_commandline()
 
