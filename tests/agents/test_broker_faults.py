@@ -62,7 +62,7 @@ def test_a_broker_that_stays_away_ends_who_runs_and_who_starts(tmp_path: Path, k
     """First it hangs, under one that runs and two that start; then it is gone."""
     with EmbeddedKafka() as own:
         bench = Bench(own, tmp_path)
-        running, seen = bench.worker(**LIMITS | {"unassigned_s": 8, "send_s": 20}), Seen()
+        running, seen = bench.worker(**(LIMITS | {"unassigned_s": 8, "send_s": 20})), Seen()
         bench.wait_until_ready()
         bench.write(1, 0, 100)
         idle = bench.worker("idle", **LIMITS)
