@@ -17,6 +17,7 @@ from faust.transport.consumer import Consumer
 
 from agents import watchdog as watchdog_module
 from agents.runner import Runner
+from agents.units import LogUnit
 from agents.watchdog import Watchdog
 from tests.agents.toy_stages import Windows
 
@@ -56,11 +57,12 @@ class Faults:
         replace(Windows, "step", fail)
 
     def raise_in_decode(self) -> None:
-        for unit in self.runner.units():
-            unit.processor._decode = fail
+        for unit in self.runner.owned.units():
+            if isinstance(unit, LogUnit):
+                vars(unit.processor)["_decode"] = fail
 
     def hang_in_batch(self) -> None:
-        for unit in self.runner.units():
+        for unit in self.runner.owned.units():
             unit._checkpoint = hang
 
     def hang_in_marks(self) -> None:
