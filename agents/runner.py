@@ -36,7 +36,7 @@ from agents.marking import Marker
 from agents.pump import PumpApp, PumpConsumer
 from agents.sending import Sender
 from agents.source_units import InputPartition
-from agents.stores import StoreError, lock_folder
+from agents.stores import ForeignWriterError, StoreError, lock_folder
 from agents.takeover import Owned, Takeover
 from agents.units import LogUnit
 
@@ -214,6 +214,8 @@ class Runner:
             # consuming in the middle of that; when the next generation is known, it looks and does not.
             while self.app.consumer_generation_id == generation:
                 await asyncio.sleep(0.05)
+        except ForeignWriterError as error:
+            self.crash(76, str(error))
         except StoreError as error:
             self.crash(74, str(error))
         except BaseException as error:  # noqa: BLE001  # Faust would log it and go on without state

@@ -18,7 +18,7 @@ from agents.stores import (
     Store,
     StoreError,
     lock_folder,
-    read_top,
+    read_headers,
     top_header,
     write_fence,
 )
@@ -174,7 +174,7 @@ def test_a_group_that_does_not_follow_is_refused(tmp_path: Path, first: int, las
 
 def test_a_fence_of_another_format_is_refused(tmp_path: Path) -> None:
     store = Store(tmp_path / "0")
-    with pytest.raises(StoreError, match="format 99, this version reads 1"):
+    with pytest.raises(StoreError, match="format 99, and this version reads up to 1: run the newer version"):
         store.recover(Statement(0, FENCE_KEY, write_fence(Fence(format=99)), 0))
     with pytest.raises(StoreError, match="can't be read"):
         store.recover(Statement(0, FENCE_KEY, None, 0))
@@ -182,9 +182,9 @@ def test_a_fence_of_another_format_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_record_of_someone_else_in_the_changelog_is_refused() -> None:
-    assert read_top(top_header(-1)) == -1
+    assert read_headers(top_header(-1)) == (-1, 1)
     with pytest.raises(StoreError, match="another program"):
-        read_top([("x", b"1")])
+        read_headers([("x", b"1")])
 
 
 def test_two_workers_cannot_share_a_folder(tmp_path: Path) -> None:

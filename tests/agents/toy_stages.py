@@ -12,6 +12,7 @@ import msgspec
 from schemas.marks import Mark, Progress
 from schemas.site_events import Cell, PageMinute
 from schemas.visitor_events import VisitorInteraction
+from streams.formats import StateFormat
 from streams.rejections import rejection
 from streams.stages import EVERY_PARTITION, Context, Output, SourceResult
 
@@ -49,6 +50,7 @@ class Windows:
     log = "visitor-events"
     outputs = ("sessions", "site-events")
     state_types: ClassVar = {"c": Times}
+    state_format = StateFormat(1)
     record_type = VisitorInteraction
 
     def __init__(self, partitions: int) -> None:
@@ -105,6 +107,7 @@ class Totals:
     log = "site-events"
     outputs = ("page-scores",)
     state_types: ClassVar = {"t": Total}
+    state_format = StateFormat(1)
     record_type = PageMinute
 
     def step(self, context: Context, record: PageMinute) -> Iterable[Output]:
