@@ -29,7 +29,7 @@ from streams.processors import Fence
 
 KEYS = [b"va", b"vb", b"vc"]
 FORMATS = {1: StateFormat(1), 2: StateFormat(2, {1: lambda _, deadline_ms, record: (deadline_ms, [record])})}
-"""By version of the program: the second wraps each record into a list."""
+"""By version of the program: the second wraps each record into a list, and adds to new ones."""
 Row = tuple[bytes, bytes | None]
 
 
@@ -101,6 +101,7 @@ class Histories(RuleBasedStateMachine):
         self.newest = -1  # fence
         self.version = 1
         self.seen = 1  # greatest format in the changelog
+        self.left_at = -1  # where the second version goes on
 
     def teardown(self) -> None:
         if hasattr(self, "patch"):
@@ -109,7 +110,9 @@ class Histories(RuleBasedStateMachine):
     def layout(self, key: bytes, at: int) -> bytes:
         """Row of a key, as the present version writes it."""
         record = f"{key.decode()}@{at}"
-        return msgspec.json.encode((None, record if self.version == 1 else [record]))
+        if self.version == 1:
+            return msgspec.json.encode((None, record))
+        return msgspec.json.encode((None, [record] if at <= self.left_at else [record, "new"]))
 
     def truth(self, at: int) -> dict[bytes, bytes]:
         held: dict[bytes, bytes] = {}
@@ -126,6 +129,8 @@ class Histories(RuleBasedStateMachine):
             self.seen = max(self.seen, form)
             if key == FENCE_KEY and form == self.seen:
                 self.newest = max(self.newest, self.fence_of(row).offset)
+                if form == 1:
+                    self.left_at = self.newest
 
     def fence_of(self, row: bytes | None) -> Fence:
         return read_fence(row or b"", FORMATS[2])
@@ -140,12 +145,12 @@ class Histories(RuleBasedStateMachine):
     def local(self, store: Store) -> dict[bytes, bytes]:
         return dict(store._db.held)
 
-    @rule(copy=COPIES, hinted=st.booleans())
-    def recover(self, copy: int, hinted: bool) -> None:
+    @rule(copy=COPIES, hinted=st.sampled_from([0, 1, 2, 4]))
+    def recover(self, copy: int, hinted: int) -> None:
         store = self.open(copy)
         unread = [statement for statement in self.changelog if statement.offset > store.persisted]
         if hinted:
-            for statement in unread[-4:]:
+            for statement in unread[-hinted:]:
                 if statement.key == FENCE_KEY:
                     store.hint(self.fence_of(statement.row))
         known, base = store.persisted, -1 if store.fence is None else store.fence.offset
