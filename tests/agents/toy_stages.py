@@ -49,7 +49,7 @@ class Windows:
     name = "sessions"
     log = "visitor-events"
     outputs = ("sessions", "site-events")
-    state_types: ClassVar = {"c": Times}
+    state_types: ClassVar[dict[str, type]] = {"c": Times}
     state_format = StateFormat(1)
     record_type = VisitorInteraction
 
@@ -93,6 +93,37 @@ class Windows:
             progress = Progress(context.upstream, context.offset + 1, context.watermark)
             mark = Mark(self.partitions, (progress,))
             yield Output("site-events", "", mark, "mark", context.watermark, partition=EVERY_PARTITION)
+
+
+class CountedTimes(Times, array_like=True):
+    """Times, with how many there ever were."""
+
+    ever: int
+
+
+class CountedWindows(Windows):
+    """The same windows with state in a second format."""
+
+    state_types: ClassVar = {"c": CountedTimes}
+    state_format = StateFormat(
+        2, {1: lambda _, deadline_ms, record: (deadline_ms, [*record, len(record[0])])}
+    )
+
+    def step(self, context: Context, record: VisitorInteraction) -> Iterable[Output]:
+        key = f"c{record.visitor_id}"
+        times = context.state.get(key) or CountedTimes([], 0)
+        times.ever += 1
+        context.state.put(key, times)
+        yield from super().step(context, record)
+
+    def due(self, context: Context, key: str, deadline_ms: int) -> Iterable[Output]:
+        ever = context.state.get(key).ever
+        yield from super().due(context, key, deadline_ms)
+        left = context.state.get(key)
+        assert ever >= (len(left.times) if left else 0)
+        if left:
+            (_, last) = self._end(left.times)
+            context.state.put(key, CountedTimes(left.times, ever), last + GAP_MS)
 
 
 class Total(msgspec.Struct, array_like=True):

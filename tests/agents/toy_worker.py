@@ -20,13 +20,14 @@ mode.loop.use("uvloop")
 
 from agents import metrics  # noqa: E402  # the loop must be chosen before Faust is imported
 from agents import takeover as takeover_module  # noqa: E402
+from agents import units as units_module  # noqa: E402
 from agents.deployments import Deployment  # noqa: E402
 from agents.recovery import Recovered, Target, recover  # noqa: E402
 from agents.runner import Runner  # noqa: E402
 from agents.stores import Store  # noqa: E402
 from agents.watchdog import Watchdog  # noqa: E402
 from tests.agents.toy_faults import Faults, await_fault  # noqa: E402
-from tests.agents.toy_stages import Letters, Totals, Windows  # noqa: E402
+from tests.agents.toy_stages import CountedWindows, Letters, Totals, Windows  # noqa: E402
 
 STRETCH_S = float(os.environ.get("TOY_STRETCH_S", "0"))
 """Stay up to so long between the writes of a batch."""
@@ -46,6 +47,8 @@ RECOVERY_GETS_ON = bool(os.environ.get("TOY_RECOVERY_GETS_ON"))
 SEND_S = float(os.environ.get("TOY_SEND_S", "75"))
 FAULT = os.environ.get("TOY_FAULT", "")
 """Break so (see `toy_faults`) as soon as the file ``break`` is in the data folder."""
+FORMAT = int(os.environ.get("TOY_FORMAT", "1"))
+"""Of the state of the windows."""
 PROFILE = os.environ.get("TOY_PROFILE", "")
 """Write a profile of the main thread to this file at the end."""
 
@@ -88,13 +91,14 @@ def run(crash: str) -> None:
         data_dir=Path(data_dir),
         partitions=partitions,
         sources=[Letters()],
-        logs=[Windows(visitors), Totals()],
+        logs=[CountedWindows(visitors) if FORMAT == 2 else Windows(visitors), Totals()],
         out_of_orderness_ms=0,
         prefix=prefix,
         session_s=SESSION_S,
         send_limit_s=SEND_S,
         checkpoint=checkpoint if STRETCH_S or crash or BLOCK_S else None,
     )
+    vars(units_module)["ROWS_AGAIN"] = 5
     if RECOVERY_S:
         vars(takeover_module)["recover"] = slow_recover
     runner = Runner(deployment)

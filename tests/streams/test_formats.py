@@ -16,7 +16,9 @@ from streams.formats import FormatError, StateFormat
 from streams.processors import Fence
 from streams.settings import Settings
 
-STAGES = {stage.name: stage for stage in stages(Settings(), "a secret of the tests", {"visitor-events": 1}).stages}
+STAGES = {
+    stage.name: stage for stage in stages(Settings(), "a secret of the tests", {"visitor-events": 1}).stages
+}
 
 LAYOUTS: Mapping[str, tuple[int, str]] = {
     "sessions": (1, "534e633be9bd"),
@@ -120,4 +122,6 @@ def test_what_can_t_be_read_is_refused_with_what_to_do(form: StateFormat, found:
 @pytest.mark.parametrize("row", [b"", b"\xff", b"[1]", b'{"a":1}', b"[null,5]"])
 def test_a_row_that_is_not_of_its_format_is_refused(row: bytes) -> None:
     with pytest.raises(FormatError, match="can't be brought to 3"):
-        StateFormat(3, {1: lambda _, d, record: (d, record["x"]), 2: THIRD.upgrades[2]}).upgrade(b"va", row, 1)
+        StateFormat(3, {1: lambda _, d, record: (d, record["x"]), 2: THIRD.upgrades[2]}).upgrade(
+            b"va", row, 1
+        )
