@@ -29,7 +29,7 @@ def test_a_kept_state_goes_on_as_if_nothing_had_been(file: str, name: str, kept:
     run(whole, log[: kept.cut])
     expected = run(whole, log[kept.cut :])
     resumed = resume(stage, kept)
-    assert len(resumed.context.state) == sum(b"[null" != bytes(row)[:5] for row in kept.rows.values())
+    assert len(resumed.context.state) == sum(bytes(row)[:5] != b"[null" for row in kept.rows.values())
     assert run(resumed, log[kept.cut :]) == expected
     assert len(expected) > 4
     assert resumed.fence == whole.fence
