@@ -24,7 +24,7 @@ from aiokafka.errors import IllegalStateError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-from agents.merging import LAG, Merge
+from agents.merging import LAG, LIVE_MS, Merge
 from agents.source_units import InputPartition
 from agents.units import SLICE, LogUnit, Unit
 
@@ -185,7 +185,8 @@ class PumpConsumer(driver.Consumer):
         if epoch != self._epoch or not runner.is_open:
             self._seek_back |= merge.drop()
             return
-        records = merge.take(self._behind(active), time.monotonic())
+        live_ms = int(time.time() * 1000) - LIVE_MS
+        records = merge.take(self._behind(active), time.monotonic(), live_ms)
         for start in range(0, len(records), SLICE):
             part = records[start : start + SLICE]
             unit = runner.owned.inputs[part[0][1]].unit

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from types import SimpleNamespace
@@ -423,7 +424,7 @@ def test_an_input_that_is_behind_and_does_not_answer_is_waited_for_with_a_limit(
 ) -> None:
     unit, pump = inputs()
     now = [0.0]
-    monkeypatch.setattr(pump_module, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(pump_module, "time", SimpleNamespace(monotonic=lambda: now[0], time=time.time))
     pump.ends[VIEWS] = 1_000
     pump.fetch((ORDERS, 0, 5))
     assert unit.order == []
