@@ -24,7 +24,7 @@ from aiokafka.errors import IllegalStateError, KafkaError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-from agents.merging import LAG, Merge
+from agents.merging import LAG, LIVE_MS, Merge
 from agents.source_units import InputPartition
 from agents.units import SLICE, LogUnit, Unit
 
@@ -190,32 +190,34 @@ class PumpConsumer(driver.Consumer):
         """Keep fetched records of an input until those of the others are there, too."""
         records = self._from_next(tp, batch, self._merge.end(tp) or opened.next_offset, is_input=True)
         if records:
-            self._merge.add(tp, records)
+            time_of = opened.time_of
+            self._merge.add(tp, [(time_of(record), record) for record in records], records[-1].offset + 1)
 
     async def _fold_inputs(self, active: set[TP] | None, epoch: int) -> None:
-        """Fold what is held of the inputs, in order of append time."""
+        """Fold what is held of the inputs, in order of event time."""
         runner, merge = self.app.runner, self._merge
         if epoch != self._epoch or not runner.is_open:
             self._seek_back |= merge.drop()
             return
-        records = merge.take(self._behind(active), time.monotonic())
+        live_ms = int(time.time() * 1000) - LIVE_MS
+        records = merge.take(self._behind(active), time.monotonic(), live_ms)
         for start in range(0, len(records), SLICE):
             part = records[start : start + SLICE]
-            unit = runner.owned.inputs[part[0][0]].unit
+            unit = runner.owned.inputs[part[0][1]].unit
             await self._wait_for_room(unit)
             if not self._may_fold(unit, epoch):
-                self._seek_back |= merge.drop() | {tp for tp, _ in records[start:]}
+                self._seek_back |= merge.drop() | {tp for _, tp, _ in records[start:]}
                 return
             unit.fold(part)
-            for tp, record in part:
+            for _, tp, record in part:
                 self._read_offset[tp] = record.offset
             await asyncio.sleep(0)
-        for tp in {tp for tp, _ in records}:
+        for tp in {tp for _, tp, _ in records}:
             _ = self._acked[tp]
 
-    def _behind(self, active: set[TP] | None) -> list[TP]:
+    def _behind(self, active: set[TP] | None) -> set[TP]:
         """Input partitions of which more stands in the log than has been fetched, as far as is known."""
-        behind = []
+        behind = set()
         for tp, opened in self.app.runner.owned.inputs.items():
             if active is None or tp in active:
                 try:
@@ -224,7 +226,7 @@ class PumpConsumer(driver.Consumer):
                     continue  # taken away just now, which the next look will see
                 fetched = self._merge.end(tp) or opened.next_offset
                 if end is not None and end - fetched > LAG:
-                    behind.append(tp)
+                    behind.add(tp)
         return behind
 
     async def _wait_for_room(self, unit: Unit) -> None:

@@ -296,8 +296,8 @@ def test_state_to_be_healed_is_written_without_any_record() -> None:
 VIEWS, ORDERS = TP("page-views", 0), TP("orders", 1)
 
 
-def event(tp: TP, offset: int, time_ms: int) -> tuple[TP, Fetched]:
-    return tp, Fetched(offset, b'{"k": "ann", "t": %d}' % time_ms)
+def event(tp: TP, offset: int, time_ms: int) -> tuple[int, TP, Fetched]:
+    return time_ms, tp, Fetched(offset, b'{"k": "ann", "t": %d}' % time_ms)
 
 
 def test_progress_of_an_input_is_told_only_when_its_events_are_acknowledged() -> None:
