@@ -1,8 +1,8 @@
 """``python -m tests.benchmarks.peers``: the same job by our runner and its peers, one after another in one run.
 
-Prints one JSON line a figure, and at the end a table. CPU is user and system of the peer's process, from its start to
-1.5 s after its last output, less that of a start that finds an empty topic; a figure counts only if every session
-equals a plain oracle's. Starts its own Kafka; brings the peers into an environment of their own.
+Prints one JSON line a figure, and at the end a table. CPU is user and system of the peer's process, from its start
+to 1.5 s after its last output, less that of a start that finds an empty topic; a figure counts only if every
+session equals a plain oracle's. Starts its own Kafka; brings the peers into an environment of their own.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import argparse
 import asyncio
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from statistics import median
 from typing import Any
 
@@ -36,7 +36,7 @@ def make_peers(wanted: Sequence[str]) -> list[Peer]:
     def theirs(module: str) -> list[str]:
         return [python(), "-m", f"{JOBS}.{module}"]
 
-    makers = {
+    makers: dict[str, Callable[[], Peer]] = {
         "plain": lambda: Peer("plain confluent-kafka loop, dict", theirs("plain_job"), durable=False),
         "one-hop": lambda: Peer("Culdesac's runner, one hop", ours("culdesac_job"), "one-hop"),
         "two-hops": lambda: Peer(

@@ -1,7 +1,8 @@
 """Our runner: one hop, straight from the input topic; or two, as the product runs, with marks and deadlines.
 
-In the first form the input stands for a log: its records carry no origin, for nothing of ours writes them, so there
-is nothing to drop either; and no marks. All else is the runner as it is: fence, changelog, local store, order of writes.
+In the first form the input stands for a log: its records carry no origin, for nothing of ours writes them, so
+there is nothing to drop either; and no marks. All else is the runner as it is: fence, changelog, local store, order
+of writes.
 """
 
 from __future__ import annotations

@@ -23,8 +23,8 @@ def make_app(kafka: str, group: str, topic: str, output: str, directory: str, ta
         consumer_auto_offset_reset="earliest",
         autodiscover=False,
     )
-    source = app.topic(topic, key_type=str, value_type=dict, value_serializer="json")
-    sink = app.topic(output, key_type=str, value_type=dict, value_serializer="json")
+    source = app.topic(topic, key_type=str, value_serializer="json")
+    sink = app.topic(output, key_type=str, value_serializer="json")
     sessions: Any = {}
     if table:
         sessions = app.Table(
@@ -49,8 +49,8 @@ def make_app(kafka: str, group: str, topic: str, output: str, directory: str, ta
 
 def main() -> None:
     """Work until SIGTERM."""
-    *places, kind = sys.argv[1:7]
-    app = make_app(*places, table=kind == "table")
+    kafka, group, topic, output, directory, kind = sys.argv[1:7]
+    app = make_app(kafka, group, topic, output, directory, kind == "table")
     sys.argv = ["faust_job", "worker", "-l", "info", "--without-web"]
     app.main()
 
