@@ -19,8 +19,9 @@ import msgspec
 
 mode.loop.use("uvloop")
 
-from agents import runner as runner_module  # noqa: E402  # the loop must be chosen before Faust is imported
-from agents.runner import Deployment, Runner  # noqa: E402
+from agents import takeover  # noqa: E402  # the loop must be chosen before Faust is imported
+from agents.deployments import Deployment  # noqa: E402
+from agents.runner import Runner  # noqa: E402
 from schemas.visitor_events import Origin  # noqa: E402
 from streams.processors import LogProcessor  # noqa: E402
 from streams.stages import Context, Output, SourceResult  # noqa: E402
@@ -114,7 +115,7 @@ def main() -> None:
     kafka, group, topic, output, directory, kind = sys.argv[1:7]
     hops = 2 if kind == "two-hops" else 1
     if hops == 1:
-        vars(runner_module)["LogProcessor"] = InputProcessor
+        vars(takeover)["LogProcessor"] = InputProcessor
         stage = Sessionise(topic, output, deadlines=False)
     else:
         stage = Sessionise("visitor-events", output, deadlines=True)
