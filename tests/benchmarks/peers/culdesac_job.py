@@ -10,7 +10,7 @@ from __future__ import annotations
 import cProfile
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -105,9 +105,9 @@ class InputProcessor(LogProcessor):
         super().__init__(*arguments)
         self._decode = msgspec.json.Decoder(View).decode
 
-    def apply_record(self, offset: int, append_ms: int, record: Any) -> list[Output]:
+    def _fold(self, record: Any, append_ms: int) -> Sequence[Output]:
         """Fold it whatever came before."""
-        return list(self.stage.step(self._at(offset, append_ms), record))
+        return list(self.stage.step(self.context, record))
 
 
 def main() -> None:
