@@ -22,6 +22,7 @@ from rich.markup import escape
 from agents.broker import BrokerError
 from agents.java import find_java
 from agents.kafka_jars import jars_are_cached
+from agents.security import security_of
 from agents.settings import FILE_VARIABLE, SettingsError, WorkerSettings, load_settings
 from agents.topics import TopicError, TopicState, admin_client, check_topics
 from streams.event_files import INPUTS
@@ -177,7 +178,7 @@ def _clock(settings: WorkerSettings, states: list[TopicState], now: Callable[[],
     }
     newest = -1
     try:
-        with admin_client(settings.kafka) as client:
+        with admin_client(settings.kafka, security_of(settings)) as client:
             found = client.list_partition_offsets(wanted) if wanted else {}
         newest = max((offset.timestamp for offset in found.values()), default=-1)
     except (TopicError, KafkaError) as error:

@@ -36,6 +36,7 @@ from faust.types import TP
 from agents.marking import Marker
 from agents.pump import PumpApp, PumpConsumer
 from agents.recovery import recover
+from agents.security import OPEN, Security
 from agents.sending import Sender
 from agents.stores import FENCE_KEY, Store, StoreError, lock_folder
 from agents.units import Unit, describe
@@ -70,6 +71,10 @@ class Deployment:
         See `SourceProcessor`.
     session_s
         A worker that is silent for so long is given up by the group (s).
+    instance_id
+        Its own name in the group, under which it can come back without a rebalance; None: it has none.
+    security
+        How to get into Kafka.
     checkpoint
         Awaited with stage and step between the writes of a batch; for tests that stop there.
     """
@@ -83,6 +88,8 @@ class Deployment:
     out_of_orderness_ms: int
     prefix: str = ""
     session_s: float = 10.0
+    instance_id: str | None = None
+    security: Security = OPEN
     checkpoint: Callable[[str, str], Awaitable[None]] | None = None
     topics_of_sources: Sequence[str] = field(init=False)
 
@@ -117,7 +124,7 @@ class Runner:
     def __init__(self, deployment: Deployment) -> None:
         self.deployment = deployment
         self._lock = lock_folder(deployment.data_dir)
-        self.sender = Sender(deployment.kafka, deployment.prefix)
+        self.sender = Sender(deployment.kafka, deployment.prefix, security=deployment.security)
         self.generation = -1
         self.is_open = False
         self.progress_at = time.monotonic()
@@ -135,6 +142,8 @@ class Runner:
         app = PumpApp(
             deployment.app_id,
             broker=f"kafka://{deployment.kafka.replace(',', ';')}",
+            broker_credentials=deployment.security.credentials(),
+            consumer_group_instance_id=deployment.instance_id,
             datadir=str(deployment.data_dir / "faust"),
             autodiscover=False,
             web_enabled=False,
@@ -281,7 +290,9 @@ class Runner:
                     store = Store(directory)
                     stores[self._changelog_of(stage, tp)] = store
                     self._stores.append(store)
-        recovered = await recover(deployment.kafka, stores, progress=self._get_on)
+        recovered = await recover(
+            deployment.kafka, stores, progress=self._get_on, security=deployment.security
+        )
         earliest = await consumer.earliest_offsets(*assignment) if assignment else {}
         committed = await consumer.seek_to_committed() if assignment else {}
         for tp in assignment:

@@ -20,6 +20,7 @@ from kafka.errors import (
     for_code,
 )
 
+from agents.security import OPEN, Security, security_of
 from agents.settings import WorkerSettings
 from schemas.topics import TOPICS, Topic
 
@@ -60,7 +61,7 @@ class TopicState(msgspec.Struct, frozen=True):
 
 
 @contextmanager
-def admin_client(kafka: str) -> Iterator[KafkaAdminClient]:
+def admin_client(kafka: str, security: Security = OPEN) -> Iterator[KafkaAdminClient]:
     """Open a client for administration.
 
     Raises
@@ -74,7 +75,12 @@ def admin_client(kafka: str) -> Iterator[KafkaAdminClient]:
     if not any(_listens(server) for server in servers):
         raise TopicError(nobody)
     try:
-        client = KafkaAdminClient(bootstrap_servers=servers, client_id="culdesac", bootstrap_timeout_ms=5_000)
+        client = KafkaAdminClient(
+            bootstrap_servers=servers,
+            client_id="culdesac",
+            bootstrap_timeout_ms=5_000,
+            **security.arguments(),
+        )
     except (KafkaError, OSError, ValueError):
         raise TopicError(nobody) from None
     try:
@@ -85,7 +91,7 @@ def admin_client(kafka: str) -> Iterator[KafkaAdminClient]:
         client.close()
 
 
-def partition_counts(kafka: str, topics: Iterable[str]) -> dict[str, int]:
+def partition_counts(kafka: str, topics: Iterable[str], security: Security = OPEN) -> dict[str, int]:
     """Look up the number of partitions of some topics, by their names in Kafka.
 
     Raises
@@ -94,7 +100,7 @@ def partition_counts(kafka: str, topics: Iterable[str]) -> dict[str, int]:
         Kafka can't be asked, or one of them does not exist.
     """
     wanted = list(topics)
-    with admin_client(kafka) as client:
+    with admin_client(kafka, security) as client:
         found = {topic["name"]: len(topic["partitions"]) for topic in client.describe_topics()}
     for topic in wanted:
         if not found.get(topic):
@@ -110,7 +116,7 @@ def check_topics(settings: WorkerSettings) -> list[TopicState]:
     TopicError
         Kafka can't be asked.
     """
-    with admin_client(settings.kafka) as client:
+    with admin_client(settings.kafka, security_of(settings)) as client:
         return _states(client, settings)
 
 
@@ -135,7 +141,7 @@ def ensure_topics(settings: WorkerSettings) -> list[TopicState]:
     TopicError
         Kafka can't be asked or refuses, or a log or changelog has another number of partitions than wanted.
     """
-    with admin_client(settings.kafka) as client:
+    with admin_client(settings.kafka, security_of(settings)) as client:
         missing = {state.topic for state in _states(client, settings) if state.state == "missing"}
         wanted = settings.topic_partitions()
         new = {

@@ -12,6 +12,7 @@ mode.loop.use("uvloop")
 from agents import metrics  # noqa: E402  # Faust binds to the event loop that is chosen when it is imported
 from agents.runner import Deployment, Runner  # noqa: E402
 from agents.secret import load_secret, makes_secret  # noqa: E402
+from agents.security import security_of  # noqa: E402
 from agents.settings import SettingsError, WorkerSettings  # noqa: E402
 from agents.stores import StoreError  # noqa: E402
 from agents.topics import ensure_topics  # noqa: E402
@@ -49,11 +50,15 @@ def make_deployment(settings: WorkerSettings) -> Deployment:
         out_of_orderness_ms=settings.streams.out_of_orderness_ms,
         prefix=prefix,
         session_s=settings.session_timeout_ms / 1000,
+        instance_id=settings.group_instance_id,
+        security=security_of(settings),
     )
 
 
 def _is_empty(settings: WorkerSettings, topic: str) -> bool:
-    consumer = KafkaConsumer(bootstrap_servers=settings.kafka.split(","))
+    consumer = KafkaConsumer(
+        bootstrap_servers=settings.kafka.split(","), **security_of(settings).arguments()
+    )
     try:
         name = settings.topic_prefix + topic
         tps = [TopicPartition(name, number) for number in consumer.partitions_for_topic(name) or ()]
