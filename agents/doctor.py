@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from agents.broker import BrokerError
+from agents.grants import commands, lacking, missing_grants
 from agents.java import find_java
 from agents.kafka_jars import jars_are_cached
 from agents.security import security_of
@@ -155,17 +156,26 @@ def _broker(settings: WorkerSettings, named: bool) -> Iterator[Finding]:
         return
     yield Finding("broker", "ok", f"{settings.kafka} answers")
     yield _topics(states)
+    yield _grants(settings)
     yield _clock(settings, [state for state in states if state.partitions], time.time)
 
 
 def _topics(states: list[TopicState]) -> Finding:
-    for wanted, mark in (("wrong", "broken"), ("missing", "note"), ("differs", "note")):
+    for wanted, mark in (("hidden", "broken"), ("wrong", "broken"), ("missing", "note"), ("differs", "note")):
         found = [state for state in states if state.state == wanted]
         if found:
             verdict: Literal["note", "broken"] = "broken" if mark == "broken" else "note"
             text = f"{len(found)} of {len(states)} {wanted}, such as {found[0].topic}"
             return Finding("topics", verdict, text, f"{found[0].topic} {found[0].mend}")
     return Finding("topics", "ok", f"all {len(states)} as they should be")
+
+
+def _grants(settings: WorkerSettings) -> Finding:
+    missing = missing_grants(settings)
+    if not missing:
+        return Finding("rights", "ok", "this user may do all that a worker has to")
+    mend = "; ".join(commands(missing, f"User:{settings.sasl_username or '…'}", settings.kafka))
+    return Finding("rights", "broken", f"this user lacks {lacking(missing)}", mend)
 
 
 def _clock(settings: WorkerSettings, states: list[TopicState], now: Callable[[], float]) -> Finding:

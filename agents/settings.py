@@ -27,7 +27,14 @@ SECRET_CHARACTERS = 16
 StageName = Literal["intake", "sessions", "pages", "models"]
 _TABLES = ("worker", "streams")
 _NOT_SETTINGS = (FILE_VARIABLE, "CULDESAC_CACHE")
-_PATHS = ("data_dir", "secret_file", "sasl_password_file", "ssl_ca_file", "ssl_certificate_file", "ssl_key_file")
+_PATHS = (
+    "data_dir",
+    "secret_file",
+    "sasl_password_file",
+    "ssl_ca_file",
+    "ssl_certificate_file",
+    "ssl_key_file",
+)
 _MAY_BE_EMPTY = ("group_instance_id", "sasl_mechanism", "sasl_username", "sasl_password", *_PATHS[2:])
 """Empty is unset: in containers a variable is often there without a value."""
 _SECRETS = ("secret", "sasl_password")

@@ -10,12 +10,13 @@ from kafka import KafkaConsumer, TopicPartition
 mode.loop.use("uvloop")
 
 from agents import metrics  # noqa: E402  # Faust binds to the event loop that is chosen when it is imported
+from agents.grants import lacking, missing_grants  # noqa: E402
 from agents.runner import Deployment, Runner  # noqa: E402
 from agents.secret import load_secret, makes_secret  # noqa: E402
 from agents.security import security_of  # noqa: E402
 from agents.settings import SettingsError, WorkerSettings  # noqa: E402
 from agents.stores import StoreError  # noqa: E402
-from agents.topics import ensure_topics  # noqa: E402
+from agents.topics import TopicError, ensure_topics  # noqa: E402
 from agents.watchdog import Watchdog  # noqa: E402
 from streams.flow import stages  # noqa: E402
 
@@ -26,10 +27,14 @@ def make_deployment(settings: WorkerSettings) -> Deployment:
     Raises
     ------
     SettingsError, TopicError
-        See `load_secret` and `ensure_topics`.
+        See `load_secret`, `security_of` and `ensure_topics`; or Kafka does not allow what a worker has to do.
     """
     prefix = settings.topic_prefix
     partitions = {state.topic.removeprefix(prefix): state.partitions for state in ensure_topics(settings)}
+    if missing := missing_grants(settings):
+        raise TopicError(
+            f"{settings.kafka}: this user lacks {lacking(missing)}: culdesac doctor prints the commands"
+        )
     if settings.streams.pseudonymise and makes_secret(settings) and not _is_empty(settings, "visitor-events"):
         # With a secret of its own this worker would take every visitor for someone else.
         raise SettingsError(
@@ -56,9 +61,7 @@ def make_deployment(settings: WorkerSettings) -> Deployment:
 
 
 def _is_empty(settings: WorkerSettings, topic: str) -> bool:
-    consumer = KafkaConsumer(
-        bootstrap_servers=settings.kafka.split(","), **security_of(settings).arguments()
-    )
+    consumer = KafkaConsumer(bootstrap_servers=settings.kafka.split(","), **security_of(settings).arguments())
     try:
         name = settings.topic_prefix + topic
         tps = [TopicPartition(name, number) for number in consumer.partitions_for_topic(name) or ()]
