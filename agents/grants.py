@@ -17,11 +17,14 @@ from kafka.errors import (
 )
 
 from agents.security import security_of
-from agents.settings import SECRET_CHARACTERS, WorkerSettings
+from agents.settings import WorkerSettings
 from agents.topics import admin_client
 from schemas.topics import TOPICS
 from streams.event_files import INPUTS, REJECTED
-from streams.flow import stages
+from streams.intake import Intake
+from streams.models import Models
+from streams.pages import Pages
+from streams.sessions import Sessions
 
 Role: TypeAlias = Literal["administrator", "worker", "publisher", "reader"]
 Operation: TypeAlias = Literal["Read", "Write", "Create", "Describe", "DescribeConfigs"]
@@ -31,6 +34,10 @@ ROLES: dict[Role, str] = {
     "publisher": "culdesac publish and shop; your own producers write the topics that they fill",
     "reader": "culdesac alerts; other readers want Read on a group of their own as well",
 }
+
+
+# Not `streams.flow.stages`: making an intake takes seconds, for it reads tables of user agents.
+LOG_STAGES = (Sessions, Pages, Models)
 
 
 class Grant(msgspec.Struct, frozen=True):
@@ -63,16 +70,15 @@ def grants(settings: WorkerSettings, role: Role) -> list[Grant]:
             if topic.partitions_of == "outputs" and topic.name != REJECTED:
                 wanted[topic.name].add("Read")
     else:
-        flow = stages(settings.streams, "-" * SECRET_CHARACTERS, settings.topic_partitions())
         for name in TOPICS:
             wanted[name].add("DescribeConfigs")
             wanted[name].add("Describe")
         if "intake" in settings.stages:
-            for name in flow.intake.inputs:
+            for name in Intake.inputs:
                 wanted[name].add("Read")
-            for name in flow.intake.outputs:
+            for name in Intake.outputs:
                 wanted[name].add("Write")
-        for stage in flow.stages:
+        for stage in LOG_STAGES:
             if stage.name in settings.stages:
                 wanted[stage.log].add("Read")
                 wanted[f"culdesac-{stage.name}-changelog"] |= {"Read", "Write"}

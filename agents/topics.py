@@ -29,6 +29,8 @@ from schemas.topics import TOPICS, Topic
 WAIT_S = 30.0
 """How long leaders may take to be elected."""
 CONNECT_S = 3.0
+ADMISSION_MS = 5_000
+"""Who has not been let in by then is taken to be refused: the client tells no reason."""
 _HIDDEN = "is not there, or this user may not see it: culdesac topics --acls prints what to allow"
 _STATELESS = ("inputs", "outputs")
 
@@ -83,7 +85,7 @@ def admin_client(kafka: str, security: Security = OPEN) -> Iterator[KafkaAdminCl
         client = KafkaAdminClient(
             bootstrap_servers=servers,
             client_id="culdesac",
-            bootstrap_timeout_ms=5_000,
+            bootstrap_timeout_ms=ADMISSION_MS,
             **security.arguments(),
         )
     except (KafkaError, OSError, ValueError):

@@ -21,6 +21,7 @@ from kafka.admin import (
 
 from agents.broker import EmbeddedKafka
 from agents.grants import Grant
+from agents.settings import WorkerSettings, load_settings
 
 PASSWORD = "not a password, this is a test"
 PLAIN_USER = "plain-worker"
@@ -94,6 +95,10 @@ class SecureKafka:
         } | settings
         return {f"CULDESAC_{name.upper()}": value for name, value in wanted.items()}
 
+    def settings(self, user: str, **settings: str) -> WorkerSettings:
+        """The same, read."""
+        return load_settings(environment=self.environment(user, **settings))
+
     def certified(self, **settings: str) -> dict[str, str]:
         """Settings by which one gets in by a certificate alone."""
         nothing = {"sasl_mechanism": "", "sasl_username": "", "sasl_password": ""}
@@ -101,8 +106,7 @@ class SecureKafka:
             CERTIFIED_USER,
             kafka=self.broker.address("SSL"),
             security_protocol="SSL",
-            ssl_certificate_file=str(self.client_file),
-            **nothing | settings,
+            **nothing | {"ssl_certificate_file": str(self.client_file)} | settings,
         )
 
     def grant(self, user: str, wanted: Iterable[Grant]) -> None:

@@ -21,17 +21,24 @@ from kafka import KafkaConsumer, TopicPartition
 from agents import doctor
 from agents.alerts import AlertReader
 from agents.broker import EmbeddedKafka
-from agents.grants import ROLES, Grant, Role, commands, grants, missing_grants
+from agents.grants import LOG_STAGES, ROLES, Grant, Role, commands, grants, missing_grants, show_grants
+from agents.progress import Bars
 from agents.publisher import Publisher
+from agents.publishing import publish_files
 from agents.recovery import recover
 from agents.security import Security, security_of
 from agents.sending import Record, Sender
 from agents.settings import SettingsError, WorkerSettings, load_settings
 from agents.stores import FENCE_KEY, Store, top_header, write_fence
-from agents.topics import TopicError, check_topics
+from agents.topics import TopicError, check_topics, ensure_topics
+from agents.worker import make_deployment
 from schemas.topics import TOPICS
+from streams.event_files import find_files, read_events
+from streams.flow import stages
+from streams.intake import Intake
 from streams.processors import Fence
-from tests.agents.product import ROOT, SECRET
+from streams.settings import Settings
+from tests.agents.product import ROOT, SECRET, replayed
 from tests.agents.secure_kafka import CERTIFIED_USER, PASSWORD, PLAIN_USER, SecureKafka
 
 
@@ -45,8 +52,7 @@ def secure(kafka: EmbeddedKafka, tmp_path_factory: pytest.TempPathFactory) -> It
         for role in ROLES:
             secure.add_user(role)
             secure.grant(role, grants(WorkerSettings(), role))
-        made = run(secure.environment("administrator"), "topics", "--create")
-        assert made.returncode == 0, made.stderr
+        ensure_topics(secure.settings("administrator"))
         yield secure
     finally:
         secure.close()
@@ -78,16 +84,12 @@ def sessions(kafka: str) -> dict[str, int]:
 def test_a_worker_with_exactly_these_rights_carries_events_to_sessions(
     secure: SecureKafka, tmp_path: Path
 ) -> None:
-    shop = str(ROOT / "tests" / "data" / "shop")
-    published = run(secure.environment("publisher"), "publish", shop, "--end")
-    assert published.returncode == 0, published.stderr
-    replayed = run({}, "replay", shop, "--out", str(tmp_path / "out"))
-    assert replayed.returncode == 0, replayed.stderr
-    lines = (tmp_path / "out" / "sessions.ndjson").read_text().splitlines()
-    last = {session["id"]: session for session in map(json.loads, lines)}
-    expected = {
-        name: session["page_views"] for name, session in last.items() if session["status"] != "retracted"
-    }
+    shop = ROOT / "tests" / "data" / "shop"
+    with Bars() as bars:
+        publish_files([shop], secure.settings("publisher"), "ndjson", None, True, bars)
+    events = read_events(find_files([shop], "ndjson"), "ndjson", Settings().site)
+    last = {record["id"]: record for topic, record in replayed(events, Settings()) if topic == "sessions"}
+    expected = {name: last[name]["page_views"] for name in last if last[name]["status"] != "retracted"}
     assert len(expected) > 40
     environment = secure.environment(
         "worker", secret=SECRET, metrics_port="0", data_dir=str(tmp_path / "data")
@@ -111,8 +113,8 @@ def test_a_worker_with_exactly_these_rights_carries_events_to_sessions(
     text = (tmp_path / "log").read_text()
     assert code == 0, text[-3000:]
     assert PASSWORD not in text
-    read = run(secure.environment("reader"), "alerts")
-    assert (read.returncode, read.stdout) == (0, "No dead-end alerts.\n"), read.stderr
+    with AlertReader(secure.settings("reader")) as reader:
+        assert reader.poll(0.1) == []
 
 
 def test_doctor_names_every_right_that_is_missing(
@@ -120,17 +122,16 @@ def test_doctor_names_every_right_that_is_missing(
 ) -> None:
     user = "poor-worker"
     secure.add_user(user)
-    settings = load_settings(environment=secure.environment(user))
+    settings = secure.settings(user)
     wanted = grants(settings, "worker")
     secure.grant(user, wanted)
     assert missing_grants(settings) == []
-    for grant in wanted:
+    for grant in {(grant.resource, grant.operations): grant for grant in wanted}.values():
         for operation in grant.operations:
             one = Grant(grant.resource, grant.name, (operation,))
             secure.revoke(user, one)
-            missing = missing_grants(settings)
-            # Who may not even see a topic lacks everything on it: only what is left may be told apart.
-            assert one in missing or [grant] == missing, (one, missing)
+            # Who may not see a topic is not told what else is allowed on it.
+            assert missing_grants(settings) in ([one], [grant])
             secure.grant(user, [one])
     lost = Grant("group", "culdesac", ("Read",))
     secure.revoke(user, lost)
@@ -140,20 +141,18 @@ def test_doctor_names_every_right_that_is_missing(
     assert finding.state == "broken"
     assert "Read on group culdesac" in finding.text
     assert finding.mend == commands([lost], f"User:{user}", settings.kafka)[0]
-    refused = run(secure.environment(user), "worker")
-    assert refused.returncode == 2
-    assert "this user lacks Read on group culdesac" in refused.stderr
-    assert "Traceback" not in refused.stderr
+    with pytest.raises(TopicError, match="this user lacks Read on group culdesac: culdesac doctor prints"):
+        make_deployment(settings)
 
 
 def test_who_may_do_nothing_is_told_that_topics_may_be_there_unseen(secure: SecureKafka) -> None:
     stranger = "stranger"
     secure.add_user(stranger)
-    states = check_topics(load_settings(environment=secure.environment(stranger)))
+    states = check_topics(secure.settings(stranger))
     assert {state.state for state in states} == {"hidden"}
     assert "culdesac topics --acls" in states[0].mend
-    refused = run(secure.environment(stranger), "worker")
-    assert (refused.returncode, "this user may not" in refused.stderr) == (2, True), refused.stderr
+    with pytest.raises(TopicError, match="this user may not"):
+        ensure_topics(secure.settings(stranger))
 
 
 @pytest.mark.parametrize("user", [PLAIN_USER, CERTIFIED_USER])
@@ -192,32 +191,42 @@ def test_every_client_gets_in_by_plain_and_by_certificate(
 
 
 REFUSALS = [
-    ({"sasl_password": "a wrong one, which nobody may see"}, "lets nobody in by these credentials"),
-    ({"sasl_mechanism": "SCRAM-SHA-256"}, "lets nobody in by these credentials"),
+    ({"sasl_password": "a wrong one"}, "lets nobody in by these credentials"),
     ({"ssl_ca_file": ""}, "its certificate is not to be trusted"),
     ({"security_protocol": "PLAINTEXT", "sasl_mechanism": "", "sasl_username": "", "sasl_password": "",
       "ssl_ca_file": ""}, "or wants TLS or credentials: see security_protocol"),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("settings", "said"), REFUSALS, ids=lambda value: "+".join(value)[:40])
-def test_who_does_not_get_in_is_told_why_in_one_line(
-    secure: SecureKafka, settings: dict[str, str], said: str
+@pytest.mark.parametrize(("settings", "said"), REFUSALS, ids=[said for _, said in REFUSALS])
+def test_who_does_not_get_in_is_told_why(
+    secure: SecureKafka, monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], said: str
 ) -> None:
-    refused = run(secure.environment("worker", **settings), "worker")
-    assert refused.returncode == 2, refused.stderr
-    assert said in refused.stderr
+    monkeypatch.setattr("agents.topics.ADMISSION_MS", 1_000)
+    with pytest.raises(TopicError, match=said) as refused:
+        check_topics(secure.settings("worker", **settings))
+    assert "\n" not in str(refused.value)
+    assert "a wrong one" not in str(refused.value)
+
+
+def test_a_command_ends_with_one_line_and_code_2_where_kafka_lets_nobody_in(secure: SecureKafka) -> None:
+    refused = run(secure.environment("reader", sasl_password="a wrong one"), "alerts")
+    assert refused.returncode == 2
     assert refused.stderr.count("\n") == 1
-    assert settings.get("sasl_password") or "-" not in refused.stderr
+    assert "see sasl_username" in refused.stderr
+    assert "a wrong one" not in refused.stderr
 
 
 def test_a_plain_listener_is_not_taken_for_one_with_tls(secure: SecureKafka) -> None:
-    settings = load_settings(environment=secure.environment("worker", kafka=secure.broker.bootstrap))
+    settings = secure.settings("worker", kafka=secure.broker.bootstrap)
     with pytest.raises(TopicError, match="does not speak TLS there"):
         check_topics(settings)
 
 
-def test_a_listener_that_wants_a_certificate_says_so(secure: SecureKafka) -> None:
+def test_a_listener_that_wants_a_certificate_says_so(
+    secure: SecureKafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agents.topics.ADMISSION_MS", 1_000)
     settings = load_settings(environment=secure.certified(ssl_certificate_file=""))
     with pytest.raises(TopicError, match="see security_protocol and ssl_certificate_file"):
         check_topics(settings)
@@ -226,18 +235,24 @@ def test_a_listener_that_wants_a_certificate_says_so(secure: SecureKafka) -> Non
 # ---- without a broker
 
 
-def test_rights_are_printed_for_every_role_and_name_only_what_there_is() -> None:
-    printed = run({"CULDESAC_TOPIC_PREFIX": "shop."}, "topics", "--acls")
-    assert printed.returncode == 0
-    lines = [line for line in printed.stdout.splitlines() if not line.startswith("#")]
+def test_rights_are_printed_for_every_role_and_name_only_what_there_is(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    show_grants(WorkerSettings(topic_prefix="shop."), as_json=False)
+    lines = [line for line in capsys.readouterr().out.splitlines() if not line.startswith("#")]
     named = set()
     for line in lines:
         words = shlex.split(line)
         assert words[:3] == ["kafka-acls.sh", "--bootstrap-server", "127.0.0.1:9092"]
         named |= {name for option, name in pairwise(words) if option == "--topic"}
     assert named == {f"shop.{name}" for name in TOPICS}
-    as_json = json.loads(run({}, "topics", "--acls", "--json").stdout)
-    assert list(as_json) == list(ROLES)
+    show_grants(WorkerSettings(), as_json=True)
+    assert list(json.loads(capsys.readouterr().out)) == list(ROLES)
+
+
+def test_rights_are_asked_for_by_every_stage_of_the_flow() -> None:
+    flow = stages(Settings(), SECRET, WorkerSettings().topic_partitions())
+    assert tuple(type(stage) for stage in (flow.intake, *flow.stages)) == (Intake, *LOG_STAGES)
 
 
 def test_a_worker_of_some_stages_needs_less() -> None:
