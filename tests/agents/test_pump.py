@@ -359,7 +359,10 @@ def test_a_worker_s_own_name_reaches_the_group_and_it_does_not_leave_when_it_sto
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     given: dict[str, Any] = {}
-    monkeypatch.setattr(driver.aiokafka, "AIOKafkaConsumer", lambda **arguments: given.update(arguments))
+    monkeypatch.setattr(
+        "faust.transport.drivers.aiokafka.aiokafka.AIOKafkaConsumer",
+        lambda **arguments: given.update(arguments),
+    )
 
     async def make() -> None:
         app = PumpApp(
