@@ -128,6 +128,8 @@ def missing_grants(settings: WorkerSettings, role: Role = "worker") -> list[Gran
             if grant.resource == "group":
                 try:
                     group = client.describe_groups([grant.name])[grant.name]
+                    if group["authorized_operations"] is None:
+                        absent.add(grant.name)  # may be asked for, and is not there yet
                     held["group", grant.name] = set(group["authorized_operations"] or ())
                 except GroupAuthorizationFailedError:
                     held["group", grant.name] = set()

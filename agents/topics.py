@@ -29,14 +29,21 @@ from schemas.topics import TOPICS, Topic
 WAIT_S = 30.0
 """How long leaders may take to be elected."""
 CONNECT_S = 3.0
+ANSWER_S = 5.0
 ADMISSION_MS = 5_000
 """Who has not been let in by then is taken to be refused: the client tells no reason."""
 _HIDDEN = "is not there, or this user may not see it: culdesac topics --acls prints what to allow"
+# Which versions of its requests does it know? Even who is not let in may ask.
+_VERSIONS_REQUEST = bytes.fromhex("0000000a 0012 0000 00000001 ffff")
 _STATELESS = ("inputs", "outputs")
 
 
 class TopicError(Exception):
     """The topics are not what the stages need, or Kafka can't be asked; one line that says what to do."""
+
+
+class NoKafkaError(TopicError):
+    """Nothing answers at that address, now: it may be there later."""
 
 
 class TopicState(msgspec.Struct, frozen=True):
@@ -71,6 +78,8 @@ def admin_client(kafka: str, security: Security = OPEN) -> Iterator[KafkaAdminCl
 
     Raises
     ------
+    NoKafkaError
+        Nothing answers.
     TopicError
         No broker answers at `kafka` (``host:port``, several separated by commas), or it refuses, or is not to
         be trusted.
@@ -80,7 +89,9 @@ def admin_client(kafka: str, security: Security = OPEN) -> Iterator[KafkaAdminCl
     # Asked first, because the client leaves its sockets open when it can't connect, and keeps to itself why.
     failures = [_knock(server, security.tls) for server in servers]
     if None not in failures:
-        raise TopicError(next((f"{kafka}: {failure}" for failure in failures if failure), nobody))
+        if not any(failures):
+            raise NoKafkaError(nobody)
+        raise TopicError(next(f"{kafka}: {failure}" for failure in failures if failure))
     try:
         client = KafkaAdminClient(
             bootstrap_servers=servers,
@@ -184,7 +195,7 @@ def ensure_topics(settings: WorkerSettings) -> list[TopicState]:
 
 
 def _knock(server: str, tls: ssl.SSLContext | None) -> str | None:
-    """Give None where someone listens whom we trust, else what is wrong; empty where nobody listens."""
+    """Give None where a Kafka answers that we trust, else what is wrong; empty where nothing answers."""
     host, _, port = server.strip().rpartition(":")
     host = host.strip("[]")
     try:
@@ -192,23 +203,39 @@ def _knock(server: str, tls: ssl.SSLContext | None) -> str | None:
     except (OSError, ValueError, OverflowError):
         return ""
     with connection:
-        if tls is None:
+        if tls is not None:
+            try:
+                connection = tls.wrap_socket(connection, server_hostname=host)
+            except ssl.SSLCertVerificationError as error:
+                return f"its certificate is not to be trusted ({error.verify_message}): see ssl_ca_file"
+            except TimeoutError:
+                return ""
+            except OSError:
+                return "does not speak TLS there: name its TLS listener, or set security_protocol"
+        with connection:
+            return _ask(connection, tls is not None)
+
+
+def _ask(connection: socket.socket, with_tls: bool) -> str | None:
+    connection.settimeout(ANSWER_S)
+    try:
+        connection.sendall(_VERSIONS_REQUEST)
+        # An answer begins with its length in four bytes; the alert of a TLS listener does not begin with 0.
+        if connection.recv(4)[:1] == b"\0":
             return None
-        try:
-            with tls.wrap_socket(connection, server_hostname=host):
-                return None
-        except ssl.SSLCertVerificationError as error:
-            return f"its certificate is not to be trusted ({error.verify_message}): see ssl_ca_file"
-        except OSError:
-            return "does not speak TLS there: name its TLS listener, or set security_protocol"
+    except TimeoutError:
+        return ""
+    except OSError:
+        pass
+    if with_tls:
+        return "lets nobody in without a certificate, or is no Kafka: see ssl_certificate_file"
+    return "is no Kafka, or one that wants TLS: see security_protocol"
 
 
 def _refusal(security: Security) -> str:
     if security.mechanism is not None:
         return "lets nobody in by these credentials: see sasl_username, sasl_password and sasl_mechanism"
-    if security.tls is not None:
-        return "lets nobody in without credentials: see security_protocol and ssl_certificate_file"
-    return "what listens there does not speak Kafka, or wants TLS or credentials: see security_protocol"
+    return "lets nobody in without credentials: see security_protocol"
 
 
 def _states(client: KafkaAdminClient, settings: WorkerSettings) -> list[TopicState]:

@@ -17,7 +17,7 @@ from agents.secret import load_secret, makes_secret  # noqa: E402
 from agents.security import security_of  # noqa: E402
 from agents.settings import SettingsError, WorkerSettings  # noqa: E402
 from agents.stores import StoreError  # noqa: E402
-from agents.topics import TopicError, ensure_topics  # noqa: E402
+from agents.topics import NoKafkaError, TopicError, ensure_topics  # noqa: E402
 from agents.watchdog import Watchdog  # noqa: E402
 from streams.flow import stages  # noqa: E402
 
@@ -85,7 +85,12 @@ def run_worker(settings: WorkerSettings) -> None:
         settings.data_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SettingsError(f"data_dir: {settings.data_dir}: {error.strerror}: name another folder") from None
-    deployment = make_deployment(settings)
+    try:
+        deployment = make_deployment(settings)
+    except NoKafkaError as error:
+        # For all that can be known here no setting is wrong: a supervisor is to try again, as it does not after 2.
+        sys.stderr.write(f"culdesac: {error}\n")
+        raise SystemExit(72) from None
     try:
         runner = Runner(deployment)
     except StoreError as error:
