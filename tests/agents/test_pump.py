@@ -503,6 +503,36 @@ def test_what_is_held_and_comes_again_is_folded_once() -> None:
     assert unit.folded == [0, 1, 2]
 
 
+def test_a_worker_s_own_name_reaches_the_group_and_it_does_not_leave_when_it_stops(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given: dict[str, Any] = {}
+    monkeypatch.setattr(
+        "faust.transport.drivers.aiokafka.aiokafka.AIOKafkaConsumer",
+        lambda **arguments: given.update(arguments),
+    )
+
+    async def make() -> None:
+        app = PumpApp(
+            "test-names",
+            broker="kafka://127.0.0.1:1",
+            web_enabled=False,
+            autodiscover=False,
+            consumer_group_instance_id="worker-0",
+        )
+        made = app.consumer
+        assert isinstance(made, PumpConsumer)
+        thread: Any = made._thread
+        thread._create_worker_consumer(app.transport)
+        thread.thread_loop.close()
+
+    asyncio.run(make())
+    assert given["group_instance_id"] == "worker-0", "Faust does not pass the name on any more"
+    assert "self._group_instance_id is None" in inspect.getsource(GroupCoordinator._maybe_leave_group), (
+        "a worker with a name of its own leaves the group when it stops: every restart is a rebalance again"
+    )
+
+
 def test_a_full_unit_holds_the_pump_until_there_is_room() -> None:
     async def run() -> None:
         unit = FakeUnit(0)
