@@ -1,4 +1,4 @@
-"""Workers under a supervisor, as an operator would run them: whatever exits is started again, until it is let go."""
+"""Workers under a supervisor, as an operator would run them: what exits is started again, until it is let go."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import shutil
 import signal
 import threading
 import time
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -30,13 +32,13 @@ class Exit:
 
 @dataclass
 class Post:
-    """A worker's place: one folder, one log, many lives."""
+    """A worker's place: one folder, one log, many lives; `coming` are switches of the next of them, one each."""
 
     name: str
     directory: Path
     log: Path
     environment: dict[str, str] = field(default_factory=dict)
-    next_life: dict[str, str] = field(default_factory=dict)
+    coming: deque[dict[str, str]] = field(default_factory=deque)
     process: ForkServerProcess | None = None
     wanted: bool = True
     asked: bool = False
@@ -61,13 +63,18 @@ class Crew:
         Of their data and logs.
     environment
         Settings of all of them.
+    on_exit
+        Called by the supervisor before it starts one again.
     """
 
-    def __init__(self, directory: Path, environment: dict[str, str]) -> None:
+    def __init__(
+        self, directory: Path, environment: dict[str, str], on_exit: Callable[[Post], None] = lambda _: None
+    ) -> None:
         self.exits: list[Exit] = []
         self.posts: dict[str, Post] = {}
         self._directory = directory
         self._environment = environment
+        self._on_exit = on_exit
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(_PRELOADED)
         self._lock = threading.RLock()
@@ -97,24 +104,12 @@ class Crew:
         """Kill -9; the supervisor starts it again."""
         self._signal(post, signal.SIGKILL)
 
-    def terminate(self, post: Post, seconds: float = 40.0) -> None:
-        """SIGTERM, and wait for its end; the supervisor starts it again if it is wanted.
-
-        Raises
-        ------
-        AssertionError
-            It does not end in time.
-        """
+    def terminate(self, post: Post) -> None:
+        """SIGTERM, and wait for its end; the supervisor starts it again if it is wanted."""
         with self._lock:
-            process, lives = post.process, post.lives
-            post.asked = process is not None
+            lives, post.asked = post.lives, True
             self._signal(post, signal.SIGTERM)
-        limit = time.monotonic() + seconds
-        while process is not None and post.process is process and post.lives == lives:
-            assert time.monotonic() < limit, (
-                f"{post.name} did not end {seconds:.0f} s after SIGTERM\n{self.logs()}"
-            )
-            time.sleep(0.05)
+        self.wait_for_end(post, lives)
 
     def dismiss(self, post: Post, *, kindly: bool) -> None:
         """End it by SIGTERM or kill -9, and do not start it again."""
@@ -122,8 +117,9 @@ class Crew:
         if kindly:
             self.terminate(post)
         else:
+            lives = post.lives
             self.kill(post)
-            self.wait_for_end(post)
+            self.wait_for_end(post, lives)
 
     def freeze(self, post: Post) -> None:
         """SIGSTOP."""
@@ -147,12 +143,17 @@ class Crew:
         scratch.write_text(str(seconds))
         scratch.replace(post.clock)
 
-    def wait_for_end(self, post: Post, lives: int | None = None, seconds: float = 60.0) -> None:
-        """Until the present life (or as many as `lives`) has ended."""
+    def wait_for_end(self, post: Post, lives: int, seconds: float = 60.0) -> None:
+        """Until more than so many of its lives have ended.
+
+        Raises
+        ------
+        AssertionError
+            They do not in time.
+        """
         limit = time.monotonic() + seconds
-        lives = post.lives if lives is None else lives
-        while post.lives <= lives and post.process is not None:
-            assert time.monotonic() < limit, f"{post.name} lives on\n{self.logs()}"
+        while post.lives <= lives:
+            assert time.monotonic() < limit, f"{post.name} lives on after {seconds:.0f} s\n{self.logs()}"
             time.sleep(0.02)
 
     def wait_until_ready(self, post: Post, seconds: float = 60.0) -> None:
@@ -190,9 +191,9 @@ class Crew:
                 os.kill(post.process.pid, number)
 
     def _start(self, post: Post) -> None:
-        environment = self._environment | post.environment | post.next_life
+        environment = self._environment | post.environment | (post.coming.popleft() if post.coming else {})
         environment |= {"CULDESAC_DATA_DIR": str(post.directory), CLOCK: str(post.clock)}
-        post.next_life, post.asked = {}, False
+        post.asked = False
         post.process = self._context.Process(target=live, args=(environment, str(post.log)))
         post.process.start()
 
@@ -207,4 +208,5 @@ class Crew:
                     post.process = None
                     post.lives += 1
                     if post.wanted:
+                        self._on_exit(post)
                         self._start(post)

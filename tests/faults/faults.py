@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from streams.flow import stages
 from tests.faults.bench import SESSION_S, SETTINGS, Bench
@@ -20,7 +20,9 @@ FULL_AT_BYTES = 40_000
 STORM = 40
 """Unusable records a topic at once."""
 CRASH_S = 60.0
-"""Limit for a worker to come to the place where it dies; it may have nothing to do there."""
+"""Limit within which a worker comes to the place where it dies."""
+PATIENCE_S = 15.0
+"""The same where it may have nothing to do there."""
 
 _FLOW = stages(SETTINGS, "only its names are looked at", {"visitor-events": 1})
 PLACES = (
@@ -35,30 +37,37 @@ def kill(bench: Bench) -> None:
     bench.crew.kill(bench.someone())
 
 
-def crash(bench: Bench, post: Post, stage: str, step: str, count: int, delay_ms: int) -> bool:
-    """Let a worker's next life end at a place; tell whether it came there."""
-    lives = post.lives
-    post.next_life = {CRASH: f"{stage}:{step}:{count}:{delay_ms}"}
+def crash(bench: Bench, post: Post, places: Sequence[tuple[str, str, int, int]]) -> None:
+    """Let one life of a worker after the other end at a place: stage, step, how often passed, ms after it.
+
+    A little is sent in each life, for who has nothing to do comes nowhere.
+    """
+    names = [f"{stage}:{step}:{count}:{delay_ms}" for stage, step, count, delay_ms in places]
+    post.coming.extend({CRASH: name} for name in names)
+    share, lives = bench.traffic.left / (len(names) + 2), post.lives
     bench.crew.kill(post)
     bench.crew.wait_for_end(post, lives)
-    place = f"crash at {stage}:{step}:{count}:{delay_ms}"
-    limit = time.monotonic() + CRASH_S
-    while post.lives < lives + 2 and time.monotonic() < limit:
-        time.sleep(0.02)
-    if post.lives >= lives + 2:
-        assert place in post.said(), f"{post.name} ended somewhere else\n{bench.crew.logs()}"
-        return True
-    bench.crew.kill(post)
-    bench.crew.wait_for_end(post, lives + 1)
-    return False
+    for number, name in enumerate(names):
+        if not bench.traffic.is_playing:
+            bench.traffic.send_share(share)
+        bench.crew.wait_for_end(post, lives + 1 + number, CRASH_S)
+        assert f"crash at {name}\n" in post.said(), f"{post.name} ended elsewhere\n{bench.crew.logs()}"
 
 
 def crash_somewhere(bench: Bench) -> None:
     """Kill -9 at a step of a batch, or some milliseconds into what follows it."""
+    post = bench.someone()
     stage, step = bench.source.choice(PLACES)
-    crash(
-        bench, bench.someone(), stage, step, bench.source.randint(1, 4), bench.source.choice([0, 0, 1, 3, 10])
-    )
+    place = f"{stage}:{step}:{bench.source.randint(1, 4)}:{bench.source.choice([0, 0, 1, 3, 10])}"
+    lives = post.lives
+    post.coming.append({CRASH: place})
+    bench.crew.kill(post)
+    limit = time.monotonic() + PATIENCE_S
+    while post.lives < lives + 2 and time.monotonic() < limit:
+        time.sleep(0.05)
+    if post.lives < lives + 2:
+        # Others may own what it would need to come there.
+        bench.crew.kill(post)
 
 
 def terminate(bench: Bench) -> None:

@@ -14,6 +14,7 @@ from streams.event_files import INPUTS
 
 LOGS = (*INPUTS, "visitor-events", "site-events")
 """What the stages read, in the order of the data."""
+OUTPUTS = ("sessions",)
 EVERY_S = 0.2
 
 
@@ -44,7 +45,7 @@ class Pulse:
         self._partitions: list[TopicPartition] = []
 
     def feel(self, topics: Sequence[str] = LOGS) -> Places:
-        """Where each partition of some topics is.
+        """Tell where each partition of some topics is.
 
         Raises
         ------
@@ -62,7 +63,7 @@ class Pulse:
             self._admin = KafkaAdminClient(bootstrap_servers=self._kafka, request_timeout_ms=5_000)
             self._partitions = [
                 TopicPartition(topic["name"], partition["partition_index"])
-                for topic in self._admin.describe_topics([self._prefix + name for name in LOGS])
+                for topic in self._admin.describe_topics([self._prefix + name for name in (*LOGS, *OUTPUTS)])
                 for partition in topic["partitions"]
             ]
         wanted = {self._prefix + topic for topic in topics}
@@ -112,28 +113,36 @@ class Pulse:
         Raises
         ------
         AssertionError
+            One of them takes longer than `limit_s`.
+        """
+        for topics in (INPUTS, ("visitor-events",), ("site-events",)):
+            time.sleep(1.5)  # the last mark follows the last event
+            self.until_read(topics, limit_s, said)
+
+    def until_read(self, topics: Sequence[str], limit_s: float, said: Callable[[], str]) -> None:
+        """Wait until some topics are read up to where they end now.
+
+        Raises
+        ------
+        AssertionError
             It takes longer than `limit_s`.
         """
         began = time.monotonic()
-        for topics in (INPUTS, ("visitor-events",), ("site-events",)):
-            time.sleep(1.5)  # the last mark follows the last event
-            ends: dict[TopicPartition, int] | None = None
-            while True:
-                behind: list[tuple[str, int, int]] = []
-                try:
-                    now = self.feel(topics)
-                    ends = ends or {tp: place.end for tp, place in now.items()}
-                    behind = [
-                        (tp.topic, now[tp].committed, end)
-                        for tp, end in ends.items()
-                        if now[tp].committed < end
-                    ]
-                    if not behind:
-                        break
-                except KafkaError:
-                    pass
-                assert time.monotonic() - began < limit_s, f"not done: {behind}\n{said()}"
-                time.sleep(EVERY_S)
+        ends: dict[TopicPartition, int] = {}
+        behind: list[tuple[str, int, int]] = []
+        while time.monotonic() - began < limit_s:
+            try:
+                now = self.feel(topics)
+                ends = ends or {tp: place.end for tp, place in now.items()}
+                behind = [
+                    (tp.topic, now[tp].committed, end) for tp, end in ends.items() if now[tp].committed < end
+                ]
+                if not behind:
+                    return
+            except KafkaError:
+                pass
+            time.sleep(EVERY_S)
+        raise AssertionError(f"not read: {behind}\n{said()}")
 
     def close(self) -> None:
         """Disconnect."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 CRASH = "FAULTS_CRASH"
-"""``stage:step:count:delay_ms``: kill -9 when the stage has done the step for the so-manieth time, and so long after:
-a delay hits what follows (the sending of outputs, of state, the local write, the commit) in the midst of it."""
+"""``stage:step:count:delay_ms``: kill -9 when the stage has done the step for the so-manieth time, and so long
+after: a delay hits what follows (sending outputs, or state; the local write; the commit) in the midst of it."""
 FILE_BYTES = "FAULTS_FILE_BYTES"
 """No file may grow beyond this: to RocksDB, a disk that is full."""
 CLOCK = "FAULTS_CLOCK"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import random
 import threading
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from agents.publisher import Publisher
 from streams.event_files import INPUTS, FileEvent
+from streams.settings import HOUR_MS
 
 SLICE_S = 0.1
 """Pace of sending live traffic."""
@@ -54,10 +54,16 @@ class Traffic:
         Where to.
     events
         All there is to send, in order.
+
+    Attributes
+    ----------
+    held
+        What was taken out of them.
     """
 
     def __init__(self, kafka: str, prefix: str, events: Sequence[FileEvent]) -> None:
         self.publisher = RecordingPublisher(kafka, prefix)
+        self.held: list[FileEvent] = []
         self._events = events
         self._next = 0
         self._lock = threading.Lock()
@@ -70,6 +76,11 @@ class Traffic:
         """What was sent, in order."""
         return self.publisher.record
 
+    @property
+    def left(self) -> float:
+        """Share of all events that has not been sent."""
+        return 1 - self._next / len(self._events)
+
     def send(self, events: Sequence[FileEvent]) -> None:
         """Send events besides, at once, while others may be sent at a pace."""
         with self._lock:
@@ -77,21 +88,31 @@ class Traffic:
                 self.publisher.send(*event)
             self.publisher.push()
 
+    def hold_back(self, is_held: Callable[[FileEvent], bool]) -> None:
+        """Take out of the events what is to come later, if at all."""
+        self.held = [event for event in self._events if is_held(event)]
+        self._events = [event for event in self._events if not is_held(event)]
+
+    def tell(self) -> None:
+        """Say to every partition how far time has come."""
+        assert self.publisher.now_ms is not None
+        self.publisher.tell(self.publisher.now_ms + 1)
+        self.publisher.push()
+
     def send_share(self, share: float) -> None:
         """Send so much of all events at once, and say how far time has come."""
-        end = min(len(self._events), self._next + round(share * len(self._events)))
         with self._lock:
+            end = min(len(self._events), self._next + round(share * len(self._events)))
             for event in self._events[self._next : end]:
                 self.publisher.send(*event)
             self.publisher.tell()
             self.publisher.push()
-        self._next = end
+            self._next = end
 
-    def play(self, seconds: float) -> None:
-        """Begin to send what is left at a pace that would end it in so many seconds."""
-        rate = (len(self._events) - self._next) / seconds
+    def play(self, hour_s: float) -> None:
+        """Begin to send what is left at a pace of so many seconds an hour of event time."""
         self._stopping.clear()
-        self._thread = threading.Thread(target=self._play, args=(rate,), daemon=True)
+        self._thread = threading.Thread(target=self._play, args=(HOUR_MS / hour_s * SLICE_S,), daemon=True)
         self._thread.start()
 
     def hold(self) -> None:
@@ -127,16 +148,19 @@ class Traffic:
         if self._error is not None:
             raise self._error
 
-    def _play(self, rate: float) -> None:
+    def _play(self, slice_ms: float) -> None:
         try:
             while self._next < len(self._events) and not self._stopping.wait(SLICE_S):
                 # By slices and not by the clock: a machine that is slow makes no leaps of event time.
-                end = self._next + max(1, round(rate * SLICE_S))
+                until_ms = (self._events[self._next].occurred_at or 0) + slice_ms
                 with self._lock:
-                    for event in self._events[self._next : end]:
+                    while self._next < len(self._events):
+                        event = self._events[self._next]
+                        if (event.occurred_at or 0) > until_ms:
+                            break
                         self.publisher.send(*event)
+                        self._next += 1
                     self.publisher.push(telling=True)
-                self._next = min(end, len(self._events))
         except BaseException as error:  # noqa: BLE001  # raised where the thread is joined
             self._error = error
 
