@@ -34,10 +34,18 @@ def _shifted_time() -> float:
 time.time = _shifted_time
 
 from agents import units, worker  # noqa: E402  # see above
+from agents.deployments import Deployment  # noqa: E402
 from agents.errors import sentence  # noqa: E402
-from agents.runner import Deployment  # noqa: E402
 from agents.settings import WorkerSettings, load_settings  # noqa: E402
+from streams import intake, user_agents  # noqa: E402
+from streams.flow import stages  # noqa: E402
+from streams.settings import Settings  # noqa: E402
 from tests.faults.switches import CLOCK, CRASH, FILE_BYTES, UNITS  # noqa: E402
+
+# What a start costs most, some seconds of it, once for all lives: River's imports, and the patterns of user agents.
+stages(Settings(), "it is not kept anywhere", {"visitor-events": 1})
+_READER = user_agents.UserAgentReader()
+vars(intake)["UserAgentReader"] = lambda: _READER
 
 _DIES_WITH_PARENT = 1  # PR_SET_PDEATHSIG of linux/prctl.h
 
