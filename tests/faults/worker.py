@@ -40,7 +40,8 @@ from agents.settings import WorkerSettings, load_settings  # noqa: E402
 from streams import intake, user_agents  # noqa: E402
 from streams.flow import stages  # noqa: E402
 from streams.settings import Settings  # noqa: E402
-from tests.faults.switches import CLOCK, CRASH, FILE_BYTES, UNITS  # noqa: E402
+from tests.faults import mutants  # noqa: E402
+from tests.faults.switches import CLOCK, CRASH, FILE_BYTES, MUTANT, UNITS  # noqa: E402
 
 # What a start costs most, some seconds of it, once for all lives: River's imports, and the patterns of user agents.
 stages(Settings(), "it is not kept anywhere", {"visitor-events": 1})
@@ -67,6 +68,8 @@ def run(environment: Mapping[str, str], log_path: str) -> None:
         name, _, value = patch.partition("=")
         assert hasattr(units, name), name
         setattr(units, name, type(getattr(units, name))(value))
+    if MUTANT in environment:
+        mutants.MUTANTS[environment[MUTANT]]()
     if CRASH in environment:
         _crash_at(environment[CRASH])
     try:
