@@ -19,7 +19,7 @@ from agents.topics import ensure_topics
 from schemas.topics import PartitionCounts
 from streams.event_files import INPUTS, FileEvent
 from streams.settings import HOUR_MS, Settings
-from tests.agents.product import SECRET
+from tests.agents.product import SECRET, replayed
 from tests.faults.crew import Crew, Post
 from tests.faults.pulse import Pulse
 from tests.faults.traffic import Traffic, poison
@@ -175,7 +175,9 @@ class Bench:
         self.traffic.finish(SETTINGS.run_on_ms)
         self.pulse.until_done(limit_s, self.crew.logs)
         assert not self.crew.unnamed_exits(), f"{self.crew.unnamed_exits()}\n{self.crew.logs()}"
-        return judge(self.traffic.record, self._poisoned(), self._written(), SETTINGS, late=self.late)
+        sent = self.traffic.record
+        replay = replayed(sent, SETTINGS)
+        return judge(len(sent), replay, self._poisoned(), self._written(), late=self.late)
 
     def __enter__(self) -> Self:
         return self

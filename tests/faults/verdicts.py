@@ -8,9 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from streams.event_files import FileEvent
-from streams.settings import Settings
-from tests.agents.product import Final, Record, differences, final, replayed
+from tests.agents.product import Final, Record, differences, final
 
 COMPARED = ("sessions", "enriched-page-views", "page-scores", "dead-end-alerts")
 LETTERED = (*COMPARED, "rejected-events", "model-snapshots", "model-reports")
@@ -66,10 +64,10 @@ class Verdict:
 
 
 def judge(
-    sent: Sequence[FileEvent],
+    events: int,
+    replay: Iterable[tuple[str, Record]],
     poisoned: Collection[Position],
     written: Sequence[Written],
-    settings: Settings,
     *,
     late: bool = False,
 ) -> Verdict:
@@ -77,24 +75,24 @@ def judge(
 
     Parameters
     ----------
-    sent
-        Input records in the order in which they were sent.
+    events
+        How many input records there were.
+    replay
+        What a replay of them gives.
     poisoned
         Where those stand that no stage can use.
     written
         All records of `LETTERED`.
-    settings
-        Of the workers.
     late
         Whether events were later than the watermark waits for: then pages' counts are compared, alerts are not.
     """
-    verdict = Verdict(len(sent))
+    verdict = Verdict(events)
     _compare_copies(verdict, written)
     decoded = [(record.topic, json.loads(record.value)) for record in written]
     _compare_rejections(
         verdict, poisoned, (record for topic, record in decoded if topic == "rejected-events")
     )
-    expected, got = final(replayed(sent, settings)), final(decoded)
+    expected, got = final(replay), final(decoded)
     for topic in expected:
         assert expected[topic] or topic == "dead-end-alerts", f"a replay without {topic} says nothing"
     if late:
@@ -122,10 +120,10 @@ def _compare_copies(verdict: Verdict, written: Sequence[Written]) -> None:
     for record in written:
         content = json.loads(record.value)
         name = (record.topic, content["id"], content.get("revision", 1))
-        before = known.setdefault(name, record)
-        if before is record:
-            continue
-        if before == record:
+        before = known.get(name)
+        if before is None:
+            known[name] = record
+        elif before == record:
             verdict.duplicates += 1
         else:
             unequal[record.topic] += 1
