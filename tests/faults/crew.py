@@ -32,7 +32,21 @@ class Exit:
 
 @dataclass
 class Post:
-    """A worker's place: one folder, one log, many lives; `coming` are switches of the next of them, one each."""
+    """A worker's place: one folder, one log, many lives.
+
+    Attributes
+    ----------
+    environment, coming
+        Switches of all lives; further ones of the next lives, one each.
+    wanted
+        Whether to start it again when it ends.
+    asked
+        Whether this life was asked to end.
+    lives
+        How many have ended.
+    takeovers
+        How often those had taken partitions over.
+    """
 
     name: str
     directory: Path
@@ -43,6 +57,7 @@ class Post:
     wanted: bool = True
     asked: bool = False
     lives: int = 0
+    takeovers: int = 0
 
     @property
     def clock(self) -> Path:
@@ -159,8 +174,7 @@ class Crew:
     def wait_until_ready(self, post: Post, seconds: float = 60.0) -> None:
         """Until the present life has taken over partitions."""
         limit = time.monotonic() + seconds
-        before = post.said().count("took over")
-        while post.said().count("took over") <= before:
+        while post.said().count("took over") <= post.takeovers:
             assert time.monotonic() < limit, f"{post.name} takes nothing over\n{self.logs()}"
             time.sleep(0.05)
 
@@ -193,7 +207,7 @@ class Crew:
     def _start(self, post: Post) -> None:
         environment = self._environment | post.environment | (post.coming.popleft() if post.coming else {})
         environment |= {"CULDESAC_DATA_DIR": str(post.directory), CLOCK: str(post.clock)}
-        post.asked = False
+        post.asked, post.takeovers = False, post.said().count("took over")
         post.process = self._context.Process(target=live, args=(environment, str(post.log)))
         post.process.start()
 
