@@ -43,7 +43,7 @@ def ignore_origins() -> None:
 
     apply_record = processors.LogProcessor.apply_record
 
-    def apply(self: processors.LogProcessor, offset: int, append_ms: int, record: Any) -> list[Output]:
+    def apply(self: processors.LogProcessor, offset: int, append_ms: int, record: Any) -> Sequence[Output]:
         self.fence.origins = Forgetful(self.fence.origins)
         return apply_record(self, offset, append_ms, record)
 
