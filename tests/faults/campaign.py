@@ -35,12 +35,13 @@ OPTION = "--faults"
 
 
 def order(seed: int) -> Iterator[tuple[Scenario, int]]:
-    """Scenarios and the numbers of their runs: all in an order by chance, with mixes between, without end."""
+    """Each fault under a backlog or in live traffic, by chance, in any order, with mixes between; without end."""
     source = random.Random(seed)
     mixes = count(1)
+    faults = sorted({scenario.fault for scenario in SCENARIOS})
     for number in count(1):
-        for place, scenario in enumerate(source.sample(SCENARIOS, len(SCENARIOS))):
-            yield scenario, number
+        for place, fault in enumerate(source.sample(faults, len(faults))):
+            yield source.choice([scenario for scenario in SCENARIOS if scenario.fault == fault]), number
             if place % MIX_EVERY == MIX_EVERY - 1:
                 yield MIX, next(mixes)
 
