@@ -11,9 +11,12 @@ from typing import Any
 
 import aiokafka
 import pytest
+from aiokafka.consumer.fetcher import READ_UNCOMMITTED, PartitionRecords
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.errors import IllegalStateError
 from aiokafka.producer.message_accumulator import BatchBuilder, MessageAccumulator
+from aiokafka.record.memory_records import MemoryRecords
+from aiokafka.structs import ConsumerRecord
 from faust.app.base import App
 from faust.tables.recovery import Recovery
 from faust.transport.consumer import Consumer
@@ -107,6 +110,18 @@ def test_fausts_books_make_entries_when_they_are_looked_at(consumer: PumpConsume
     found = list(consumer._filter_tps_with_pending_acks())
     consumer._acked.clear()
     assert found == [tp], "Faust commits other partitions than those in _acked"
+
+
+def test_fetched_records_are_what_the_clients_decoder_makes() -> None:
+    batch = BatchBuilder(1_000, 0)
+    batch.append(timestamp=7, key=b"k", value=b"v", headers=[("n", b"1")])
+    memory = MemoryRecords(bytes(batch._build()))
+    found = list(PartitionRecords(TP("t", 0), memory, [], 0, None, None, True, READ_UNCOMMITTED))
+    assert "_consumer_record" in vars(PartitionRecords), "records are made elsewhere: each is copied again"
+    assert [(r.offset, r.timestamp, r.key, r.value, list(r.headers)) for r in found] == [
+        (0, 7, b"k", b"v", [("n", b"1")])
+    ]
+    assert not isinstance(found[0], ConsumerRecord), "each record is copied again"
 
 
 def test_membership_is_told_by_the_coordinators_generation(consumer: PumpConsumer) -> None:
