@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 from aiokafka import AIOKafkaProducer
 
+from agents.security import OPEN, Security
 from schemas.timestamps import format_ms
 from schemas.topics import TOPICS, partition
 from streams.stages import EVERY_PARTITION, Output
@@ -117,10 +118,15 @@ class Sender:
         Of all topics' names.
     timeout_s
         How long a broker may hang before sending fails.
+    security
+        How to get in.
     """
 
-    def __init__(self, kafka: str, prefix: str = "", timeout_s: float = 75.0) -> None:
+    def __init__(
+        self, kafka: str, prefix: str = "", timeout_s: float = 75.0, security: Security = OPEN
+    ) -> None:
         self._prefix = prefix
+        self._security = security
         self.timeout_s = timeout_s
         self._kafka = kafka
         self._producer: AIOKafkaProducer | None = None
@@ -134,6 +140,7 @@ class Sender:
             max_batch_size=MAX_BATCH_BYTES,
             request_timeout_ms=int(self.timeout_s * 1000),
             linger_ms=0,
+            **self._security.arguments(),
         )
         try:
             await producer.start()

@@ -17,22 +17,21 @@ from streams.stages import Context, LogStage, Output, SourceStage
 from streams.states import Backing, KeyedState
 from streams.watermarks import Watermark
 
-STATE_FORMAT = 1
-"""Version of the rows and the fence; a runner refuses a fence with another one."""
-
 
 class Fence(msgspec.Struct):
     """How far a log has been applied; written with the state that it belongs to, never alone.
 
     Attributes
     ----------
+    format
+        Of the state that it belongs to; see `StateFormat`. A fence without one is of the first.
     offset
         Last applied offset of the log, -1 before the first.
     origins
         Upstream partition to the (offset, number) of its newest record that was applied.
     """
 
-    format: int = STATE_FORMAT
+    format: int = 1
     offset: int = -1
     watermark: Watermark = msgspec.field(default_factory=Watermark)
     origins: dict[str, tuple[int, int]] = {}
@@ -110,7 +109,7 @@ class LogProcessor:
     ) -> None:
         self.stage = stage
         self.partition = partition
-        self.fence = fence or Fence()
+        self.fence = fence or Fence(format=stage.state_format.number)
         self.context = Context(
             KeyedState(stage.state_types, backing, capacity),
             f"{stage.log}/{partition}",
@@ -145,7 +144,7 @@ class LogProcessor:
         newest = fence.origins.get(upstream)
         if newest is not None and (at, number) <= newest:
             self.context.count("redelivered")
-            return ()
+            return []
         fence.origins[upstream] = (at, number)
         fence.watermark.saw(upstream, at)
         return _all(self.stage.step(self.context, record))

@@ -23,6 +23,7 @@ from agents import takeover  # noqa: E402  # the loop must be chosen before Faus
 from agents.deployments import Deployment  # noqa: E402
 from agents.runner import Runner  # noqa: E402
 from schemas.visitor_events import Origin  # noqa: E402
+from streams.formats import StateFormat  # noqa: E402
 from streams.processors import LogProcessor  # noqa: E402
 from streams.stages import Context, Output, SourceResult  # noqa: E402
 from tests.benchmarks.peers.folding import GAP_MS, Session, View, closed, fold  # noqa: E402
@@ -57,13 +58,16 @@ class Rekey:
             [Output("visitor-events", view.visitor_id, keyed, f"{partition}-{context.offset}", at)], at
         )
 
+    def time_of(self, value: bytes | None) -> int | None:
+        return self._decode(value or b"").occurred_at
+
 
 class Sessionise:
     """The job as a stage: `deadlines` closes a session when the watermark says so, too."""
 
     name = "sessions"
     state_types: ClassVar = {"s": Session}
-
+    state_format = StateFormat(1)
     record_type = KeyedView
 
     def __init__(self, log: str, output: str, deadlines: bool) -> None:
