@@ -24,7 +24,7 @@ from streams.settings import Settings
 from tests.agents.product import Deployment, shop_events
 from tests.benchmarks.product import cpu_seconds, loop_seconds, rss_mb, say, views_in
 
-RATES = ((600, 8.0), (20_000, 0.3))
+RATES: tuple[tuple[float, float], ...] = ((600, 8.0), (20_000, 0.3))
 """Sessions an hour, and hours."""
 _TOOK_OVER = re.compile(r"took over \d+ partitions in ([\d.]+) s, (\d+) changelog records read")
 
@@ -35,10 +35,12 @@ def measure(kafka: EmbeddedKafka, sessions_per_hour: float, hours: float) -> Non
     views = views_in(events)
     workload = {"sessions_per_hour": sessions_per_hour, "page_views": views, "events": len(events)}
     with tempfile.TemporaryDirectory() as folder:
-        deployment = Deployment(kafka.bootstrap, Path(folder))
+        deployment = Deployment(kafka.bootstrap, Path(folder), {"CULDESAC_SESSION_TIMEOUT": "30s"})
         port = _free_port()
         try:
             process = deployment.worker(metrics_port=port)
+            _wait_for_takeovers(deployment, 1)
+            say("worker_idle_rss_mb", rss_mb(process.pid))
             deployment.publish(events)
             deployment.end(Settings())
             deployment.wait_until_done(900)
@@ -58,16 +60,22 @@ def measure(kafka: EmbeddedKafka, sessions_per_hour: float, hours: float) -> Non
             process.send_signal(signal.SIGTERM)
             process.wait(60)
             shutil.rmtree(Path(folder) / "a")
-            again = deployment.worker(metrics_port=_free_port())
-            limit = time.monotonic() + 120
-            while len(took := _TOOK_OVER.findall(deployment.logs())) < 2:
-                assert again.poll() is None, deployment.logs()
-                assert time.monotonic() < limit, deployment.logs()
-                time.sleep(0.2)
-            seconds, records = float(took[-1][0]), int(took[-1][1])
+            deployment.worker(metrics_port=_free_port())
+            seconds, records = _wait_for_takeovers(deployment, 2)
             say("recovery_records_per_s", records / seconds, records=records, seconds=seconds, **workload)
         finally:
             deployment.close()
+
+
+def _wait_for_takeovers(deployment: Deployment, number: int) -> tuple[float, int]:
+    """Seconds and records of the last takeover, as soon as there have been so many."""
+    limit = time.monotonic() + 120
+    log = deployment.directory / "worker-a.log"
+    while len(took := _TOOK_OVER.findall(log.read_text(errors="replace"))) < number:
+        assert any(worker.poll() is None for worker in deployment.workers), deployment.logs()
+        assert time.monotonic() < limit, deployment.logs()
+        time.sleep(0.2)
+    return float(took[-1][0]), int(took[-1][1])
 
 
 def _free_port() -> int:
@@ -77,10 +85,16 @@ def _free_port() -> int:
 
 
 def main() -> None:
-    """Measure at each rate."""
-    argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None).parse_args()
+    """Measure at each rate, or at one."""
+    parser = argparse.ArgumentParser(description="Measure what a worker writes and uses.")
+    parser.add_argument("--sessions-per-hour", type=float, help="one rate only")
+    parser.add_argument("--hours", type=float, default=1.0)
+    options = parser.parse_args()
+    rates = RATES
+    if options.sessions_per_hour:
+        rates = ((options.sessions_per_hour, options.hours),)
     with EmbeddedKafka() as kafka:
-        for sessions_per_hour, hours in RATES:
+        for sessions_per_hour, hours in rates:
             say("loop_cpu_s", loop_seconds())
             measure(kafka, sessions_per_hour, hours)
 
