@@ -28,6 +28,8 @@ class Deployment:
         See `SourceProcessor`.
     session_s
         A worker that is silent for so long is given up by the group (s).
+    send_limit_s
+        How long Kafka may take to acknowledge what is sent (s).
     instance_id
         Its own name in the group, under which it can come back without a rebalance; None: it has none.
     security
@@ -45,6 +47,7 @@ class Deployment:
     out_of_orderness_ms: int
     prefix: str = ""
     session_s: float = 10.0
+    send_limit_s: float = 75.0
     instance_id: str | None = None
     security: Security = OPEN
     checkpoint: Callable[[str, str], Awaitable[None]] | None = None

@@ -78,6 +78,9 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
         File that holds it instead.
     session_timeout_ms
         The others take over from a worker that has been silent for so long.
+    commit_limit_ms, ready_limit_ms, loop_limit_ms, send_limit_ms
+        A worker ends itself when, for longer than this, records wait and nothing is committed; it can't take over
+        partitions or the broker does not answer; its event loop stands still; a record is not acknowledged.
     group_instance_id
         Name of this worker in the group, its own: who comes back under it within `session_timeout_ms` gets its
         partitions back, and the others go on meanwhile.
@@ -109,6 +112,10 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     secret: str | None = None
     secret_file: Path | None = None
     session_timeout_ms: int = 10_000
+    commit_limit_ms: int = 60_000
+    ready_limit_ms: int = 180_000
+    loop_limit_ms: int = 60_000
+    send_limit_ms: int = 75_000
     group_instance_id: str | None = None
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None

@@ -51,6 +51,11 @@ class InputPartition:
         """Name by which marks speak of it, such as ``page-views/0``."""
         return self.processor.upstream
 
+    def time_of(self, fetched: Fetched) -> int:
+        """Event time of a record (ms) as far as a glance tells, at most its append time; 0 where it does not."""
+        at = self.processor.stage.time_of(fetched.value)
+        return 0 if at is None else min(at, fetched.timestamp)
+
     @property
     def is_idle(self) -> bool:
         """Whether all that was folded is acknowledged."""
@@ -92,14 +97,14 @@ class SourceUnit(Unit):
         opened = self.inputs[tp] = InputPartition(self, tp, processor)
         return opened
 
-    def fold(self, records: Sequence[tuple[TP, Fetched]]) -> None:
-        """Apply records of any of its partitions, each partition's in order. Takes no turn of the event loop."""
+    def fold(self, records: Sequence[tuple[int, TP, Fetched]]) -> None:
+        """Apply (time, partition, record), each partition's in order. Takes no turn of the event loop."""
         began = time.thread_time()
         inputs, take = self.inputs, self._take
-        for tp, fetched in records:
+        for _, tp, fetched in records:
             take(inputs[tp].processor.apply(fetched.offset, fetched.timestamp, fetched.value))
         now = time.monotonic()
-        for tp in {tp for tp, _ in records}:
+        for tp in {tp for _, tp, _ in records}:
             inputs[tp].heard_at = now
         self._folded(len(records), began)
 

@@ -120,7 +120,9 @@ class Takeover:
         for stage in deployment.logs:
             for tp in assignment:
                 if tp.topic == deployment.prefix + stage.log:
-                    store = Store(deployment.data_dir / "state" / stage.name / str(tp.partition))
+                    store = Store(
+                        deployment.data_dir / "state" / stage.name / str(tp.partition), stage.state_format
+                    )
                     stores[self._changelog_of(stage, tp)] = store
                     owned.stores.append(store)
         recovered = await recover(
@@ -137,8 +139,8 @@ class Takeover:
                         stage, tp, stores[target], earliest.get(tp) or 0, committed.get(tp)
                     )
                     if heal := recovered.heal[target]:
-                        unit.processor.context.state.touch(key.decode() for key in heal if key != FENCE_KEY)
-                        unit.touch()
+                        log.info("writing %d rows of %s again", len(heal), unit)
+                        await unit.write_again([key.decode() for key in heal if key != FENCE_KEY])
                     owned.log_units[tp].append(unit)
         log.info("took over %d partitions in %.1f s, %d changelog records read", len(assignment),
                  time.monotonic() - began, recovered.records)  # fmt: skip

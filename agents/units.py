@@ -30,6 +30,10 @@ STORE_EVERY_S = 0.2
 a regression do, is written once for all the records of such a while. A crash makes that while be read again."""
 
 
+ROWS_AGAIN = 2_000
+"""Rows that are written again at once; bounds memory while a state is brought to a new format."""
+
+
 class Fetched(Protocol):
     """A record as the client library hands it over."""
 
@@ -259,6 +263,23 @@ class LogUnit(Unit):
         self._touched = True
         self._notify()
 
+    async def write_again(self, keys: Sequence[str]) -> None:
+        """Write the fence, then the rows of these keys, although nothing was folded; before `start` only.
+
+        A fence in a new format goes first: a version that does not know the format then refuses all.
+        """
+        self.store.holds = True
+        check, self._check = self._check, None  # nobody keeps the lease before the partitions are open
+        for begin in range(0, len(keys), ROWS_AGAIN):
+            if not begin:
+                await self._flush()
+            self._store_at = 0.0
+            self.processor.context.state.touch(keys[begin : begin + ROWS_AGAIN])
+            await self._flush()
+        self.store.holds, self._check = False, check
+        self._store_at = 0.0
+        self.touch()
+
     def fold(self, records: Sequence[Fetched]) -> None:
         """Apply records, the first of which must be at `next_offset`. Takes no turn of the event loop."""
         began = time.thread_time()
@@ -293,7 +314,7 @@ class LogUnit(Unit):
         if not stores:
             return
         target = (self._changelog, self.partition)
-        headers = top_header(next_offset - 1)
+        headers = top_header(next_offset - 1, processor.fence.format)
         records = [Record(key, row, headers) for key, row in rows]
         records.append(Record(FENCE_KEY, fence, headers))
         spans = await self._sender.send({target: records})

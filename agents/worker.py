@@ -6,6 +6,7 @@ import sys
 
 import mode.loop
 from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError
 
 mode.loop.use("uvloop")
 
@@ -56,19 +57,22 @@ def make_deployment(settings: WorkerSettings) -> Deployment:
         out_of_orderness_ms=settings.streams.out_of_orderness_ms,
         prefix=prefix,
         session_s=settings.session_timeout_ms / 1000,
+        send_limit_s=settings.send_limit_ms / 1000,
         instance_id=settings.group_instance_id,
         security=security_of(settings),
     )
 
 
 def _is_empty(settings: WorkerSettings, topic: str) -> bool:
-    consumer = KafkaConsumer(bootstrap_servers=settings.kafka.split(","), **security_of(settings).arguments())
     try:
-        name = settings.topic_prefix + topic
-        tps = [TopicPartition(name, number) for number in consumer.partitions_for_topic(name) or ()]
-        return not any(consumer.end_offsets(tps).values())
-    finally:
-        consumer.close()
+        with KafkaConsumer(
+            bootstrap_servers=settings.kafka.split(","), **security_of(settings).arguments()
+        ) as consumer:
+            name = settings.topic_prefix + topic
+            tps = [TopicPartition(name, number) for number in consumer.partitions_for_topic(name) or ()]
+            return not any(consumer.end_offsets(tps).values())
+    except KafkaError as error:
+        raise NoKafkaError(f"{settings.kafka}: Kafka does not answer ({type(error).__name__})") from None
 
 
 def run_worker(settings: WorkerSettings) -> None:
@@ -95,7 +99,12 @@ def run_worker(settings: WorkerSettings) -> None:
         runner = Runner(deployment)
     except StoreError as error:
         raise SettingsError(f"data_dir: {error}") from None
-    watchdog = Watchdog(runner)
+    watchdog = Watchdog(
+        runner,
+        stall_s=settings.commit_limit_ms / 1000,
+        unassigned_s=settings.ready_limit_ms / 1000,
+        blocked_s=settings.loop_limit_ms / 1000,
+    )
     watchdog.install()
     try:
         server = metrics.serve(settings.metrics_host, settings.metrics_port, watchdog.health)

@@ -95,14 +95,15 @@ class Deployment:
 
     def worker(self, name: str = "a", metrics_port: int = 0) -> subprocess.Popen[bytes]:
         """Start a worker process."""
-        environment = os.environ | {"CULDESAC_SESSION_TIMEOUT": "3s"} | self.environment | {
+        environment = os.environ | {
             "CULDESAC_KAFKA": self.kafka,
             "CULDESAC_TOPIC_PREFIX": self.prefix,
             "CULDESAC_APP_ID": f"{self.prefix}app",
             "CULDESAC_DATA_DIR": str(self.directory / name),
             "CULDESAC_SECRET": SECRET,
             "CULDESAC_METRICS_PORT": str(metrics_port),
-        }  # fmt: skip
+            "CULDESAC_SESSION_TIMEOUT": "3s",
+        } | self.environment  # fmt: skip
         with (self.directory / f"worker-{name}.log").open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "agents", "worker"], cwd=ROOT, env=environment, stdout=log, stderr=log

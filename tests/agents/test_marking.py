@@ -32,6 +32,9 @@ class Nothing:
     def read(self, context: Context, topic: str, partition: int, value: bytes | None) -> SourceResult:
         return SourceResult([], time_ms=int(value or b"0"))
 
+    def time_of(self, value: bytes | None) -> int | None:
+        return None
+
 
 class Partition(InputPartition):
     """An input partition without Kafka behind it."""

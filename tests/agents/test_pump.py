@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from types import SimpleNamespace
@@ -182,16 +183,18 @@ class FakeUnit:
         self.room.set()
 
     def open(self, tp: TP, next_offset: int = 0) -> None:
-        self.inputs[tp] = SimpleNamespace(next_offset=next_offset, unit=self)
+        self.inputs[tp] = SimpleNamespace(
+            next_offset=next_offset, unit=self, time_of=lambda record: record.timestamp
+        )
 
     def fold(self, records: Sequence[Any]) -> None:
         self.slices += 1
         if self.inputs:
-            for tp, record in records:
+            for _, tp, record in records:
                 assert record.offset >= self.inputs[tp].next_offset, "folded twice"
                 self.inputs[tp].next_offset = record.offset + 1
                 self.order.append((tp.topic, record.offset))
-            self.folded += [record.offset for _, record in records]
+            self.folded += [record.offset for *_, record in records]
         else:
             assert records[0].offset == self.next_offset
             self.folded += [record.offset for record in records]
@@ -257,7 +260,7 @@ class Pump:
         asyncio.run(self.consumer._hand_over(PARTITION, batch, active, epoch))
 
     def fetch(self, *records: tuple[TP, int, int], active: set[TP] | None = None, epoch: int = 0) -> None:
-        """Records of inputs (partition, offset, append time) as one fetch brings them."""
+        """Records of inputs (partition, offset, time) as one fetch brings them."""
         batches: dict[TP, list[Any]] = defaultdict(list)
         for tp, offset, at in records:
             batches[tp].append(SimpleNamespace(offset=offset, timestamp=at))
@@ -399,7 +402,7 @@ def inputs(views: int = 0, orders: int = 0) -> tuple[FakeUnit, Pump]:
     return unit, pump
 
 
-def test_inputs_are_folded_in_the_order_in_which_they_were_appended() -> None:
+def test_inputs_are_folded_in_the_order_in_which_things_happened() -> None:
     unit, pump = inputs()
     pump.fetch((VIEWS, 0, 10), (VIEWS, 1, 30), (ORDERS, 0, 20), (ORDERS, 1, 30))
     assert unit.order == [("page-views", 0), ("orders", 0), ("page-views", 1), ("orders", 1)]
@@ -421,7 +424,7 @@ def test_an_input_that_is_behind_and_does_not_answer_is_waited_for_with_a_limit(
 ) -> None:
     unit, pump = inputs()
     now = [0.0]
-    monkeypatch.setattr(pump_module, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(pump_module, "time", SimpleNamespace(monotonic=lambda: now[0], time=time.time))
     pump.ends[VIEWS] = 1_000
     pump.fetch((ORDERS, 0, 5))
     assert unit.order == []

@@ -14,7 +14,7 @@ from faust.types import TP
 from agents import units
 from agents.sending import Record, Sender, Span
 from agents.source_units import SourceUnit
-from agents.stores import FENCE_KEY, ForeignWriterError, Store, read_fence, read_top
+from agents.stores import FENCE_KEY, ForeignWriterError, Store, read_fence, read_headers
 from agents.units import FOLD_AHEAD, SLICE, LogUnit
 from schemas.marks import Progress
 from schemas.visitor_events import VisitorInteraction
@@ -150,7 +150,7 @@ def test_the_changelog_holds_states_then_the_fence_each_with_the_offset_it_speak
         await bench.settle()
         keys = [record.key for record in bench.records]
         assert keys == [b"cann", b"cbob", FENCE_KEY]
-        assert {read_top(record.headers) for record in bench.records} == {1}
+        assert {read_headers(record.headers) for record in bench.records} == {(1, 1)}
         assert read_fence(bench.records[-1].value or b"").offset == 1
         assert bench.rows == [(record.key, record.value) for record in bench.records[:-1]]
         assert bench.rows[0][1] == msgspec.json.encode((1_000 + GAP_MS, Times([1_000])))
@@ -296,8 +296,8 @@ def test_state_to_be_healed_is_written_without_any_record() -> None:
 VIEWS, ORDERS = TP("page-views", 0), TP("orders", 1)
 
 
-def event(tp: TP, offset: int, time_ms: int) -> tuple[TP, Fetched]:
-    return tp, Fetched(offset, b'{"k": "ann", "t": %d}' % time_ms)
+def event(tp: TP, offset: int, time_ms: int) -> tuple[int, TP, Fetched]:
+    return time_ms, tp, Fetched(offset, b'{"k": "ann", "t": %d}' % time_ms)
 
 
 def test_progress_of_an_input_is_told_only_when_its_events_are_acknowledged() -> None:
