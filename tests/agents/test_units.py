@@ -298,7 +298,7 @@ def test_a_record_that_is_applied_in_part_is_sent_as_it_goes_and_stored_when_it_
         visitors = 3 * PART
         bench.unit.start()
         bench.unit.fold([letter(n, f"v{n}", 1_000) for n in range(visitors)])
-        await bench.settle()
+        await asyncio.sleep(units.STORE_EVERY_S * 1.5)
         bench.writes.clear()
         progress = Progress("page-views/0", visitors, 1_000 + GAP_MS + 1)
         mark = Fetched(visitors, msgspec.json.encode(Mark(1, (progress,))))
