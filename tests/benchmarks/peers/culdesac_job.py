@@ -23,7 +23,7 @@ from agents import takeover  # noqa: E402  # the loop must be chosen before Faus
 from agents.deployments import Deployment  # noqa: E402
 from agents.runner import Runner  # noqa: E402
 from schemas.visitor_events import Origin  # noqa: E402
-from streams.formats import StateFormat
+from streams.formats import StateFormat  # noqa: E402
 from streams.processors import LogProcessor  # noqa: E402
 from streams.stages import Context, Output, SourceResult  # noqa: E402
 from tests.benchmarks.peers.folding import GAP_MS, Session, View, closed, fold  # noqa: E402
