@@ -9,7 +9,7 @@ import pytest
 
 from agents.broker import EmbeddedKafka
 from tests.faults.bench import Bench
-from tests.faults.faults import PLACES, crash, fill_disk, kill, lose_disk, terminate
+from tests.faults.faults import DELAYS_MS, PLACES, crash, fill_disk, kill, lose_disk, terminate
 from tests.faults.scenarios import shop
 from tests.faults.switches import STRETCH_S
 
@@ -21,7 +21,7 @@ def test_dying_in_every_step_of_every_stage_loses_nothing(kafka: EmbeddedKafka, 
         bench.traffic.send_share(0.1)
         post = bench.crew.hire("a")
         bench.crew.wait_until_ready(post)
-        crash(bench, post, [(*place, 1 + n % 2, (0, 0, 2)[n % 3]) for n, place in enumerate(PLACES)])
+        crash(bench, post, [(*place, 1 + n % 2, DELAYS_MS[n % 3]) for n, place in enumerate(PLACES)])
         verdict = bench.verdict()
         assert verdict.is_equal, verdict
 
