@@ -175,13 +175,15 @@ class PumpConsumer(driver.Consumer):
                 return
             if records and records[-1].offset - records[0].offset != len(records) - 1:
                 self._lacks(tp, records[0].offset, records[-1].offset)
-            for start in range(0, len(records), SLICE):
+            start = 0
+            while start < len(records):
                 # No turn of the event loop between this check and the fold.
                 await self._wait_for_room(unit)
                 if not self._may_fold(unit, epoch):
                     self._seek_back.add(tp)
                     return
                 unit.fold(records[start : start + SLICE])
+                start = unit.next_offset - records[0].offset
                 await asyncio.sleep(0)
         _ = self._acked[tp]
         self._read_offset[tp] = batch[-1].offset

@@ -25,6 +25,9 @@ FOLD_AHEAD = 10_000
 """Records that may be folded while a batch is being written; bounds memory when the broker is slow."""
 SLICE = 200
 """Records folded between two looks at the event loop (about 20 ms): heartbeats and other units get their turn."""
+FOLD_S = 0.1
+"""No slice takes longer than this, a single record apart: a visitor with thousands of clicks costs milliseconds a
+record, and a slice of them would hold up the event loop beyond the lease, again after each restart."""
 STORE_EVERY_S = 0.2
 """Pace at which state is written. Outputs go out at once; state that changes with every record, as the weights of
 a regression do, is written once for all the records of such a while. A crash makes that while be read again."""
@@ -281,15 +284,23 @@ class LogUnit(Unit):
         self.touch()
 
     def fold(self, records: Sequence[Fetched]) -> None:
-        """Apply records, the first of which must be at `next_offset`. Takes no turn of the event loop."""
+        """Apply records, the first of which must be at `next_offset`, or as many as `FOLD_S` allows.
+
+        Takes no turn of the event loop; `next_offset` tells how far it came.
+        """
         began = time.thread_time()
         apply, take = self.processor.apply, self._take
+        clock = time.monotonic
+        limit, count = clock() + FOLD_S, 0
         for fetched in records:
             outputs = apply(fetched.offset, fetched.timestamp, fetched.value)
+            count += 1
             if outputs:
                 take(outputs)
-        self.next_offset = records[-1].offset + 1
-        self._folded(len(records), began)
+            if clock() > limit:
+                break
+        self.next_offset = records[count - 1].offset + 1
+        self._folded(count, began)
 
     async def _rest(self) -> None:
         if self._touched:

@@ -10,6 +10,13 @@ import msgspec
 
 DAY_MS = 24 * 60 * 60 * 1000
 
+KAFKA_RECORD_BYTES = 1_000_000
+"""What Kafka takes by default, less what a batch adds."""
+OUTPUT_RECORD_BYTES = 4 << 20
+"""The largest that we write: a session with as many orders as one may have, all with the longest ids, has 2 MB."""
+STATE_RECORD_BYTES = 32 << 20
+"""The largest rows of state, by the limits of the stages: 13 MB for a visitor, 10 MB for a site (20,000 pages)."""
+
 PartitionsOf: TypeAlias = Literal["inputs", "visitors", "customers", "sites", "outputs"]
 TimestampType: TypeAlias = Literal["LogAppendTime", "CreateTime"]
 
@@ -47,6 +54,8 @@ class Topic(msgspec.Struct, frozen=True, kw_only=True):
         Whether only our own stages write and read it.
     timestamp_type
         `LogAppendTime` where the broker's clock bounds event time: that is the inputs.
+    max_record_bytes
+        No record of ours is larger.
     min_compaction_lag_ms
         No record younger than this is compacted away.
     """
@@ -58,6 +67,7 @@ class Topic(msgspec.Struct, frozen=True, kw_only=True):
     retention_ms: int | None = 7 * DAY_MS
     internal: bool = False
     timestamp_type: TimestampType = "CreateTime"
+    max_record_bytes: int = OUTPUT_RECORD_BYTES
     min_compaction_lag_ms: int = 0
 
     @property
@@ -89,12 +99,14 @@ class Topic(msgspec.Struct, frozen=True, kw_only=True):
         Examples
         --------
         >>> TOPICS["page-scores"].config()
-        {'cleanup.policy': 'compact', 'message.timestamp.type': 'CreateTime'}
+        {'cleanup.policy': 'compact', 'message.timestamp.type': 'CreateTime', 'max.message.bytes': '4259840'}
         """
         config = {
             "cleanup.policy": "compact" if self.compacted else "delete",
             "message.timestamp.type": self.timestamp_type,
         }
+        if self.max_record_bytes > KAFKA_RECORD_BYTES:
+            config["max.message.bytes"] = str(self.max_record_bytes + (64 << 10))
         if self.retention_ms is not None:
             config["retention.ms"] = str(self.retention_ms)
         if self.min_compaction_lag_ms:
@@ -104,7 +116,12 @@ class Topic(msgspec.Struct, frozen=True, kw_only=True):
 
 def _input(name: str, key: str, type_path: str) -> Topic:
     return Topic(
-        name=name, key=key, partitions_of="inputs", type_path=type_path, timestamp_type="LogAppendTime"
+        name=name,
+        key=key,
+        partitions_of="inputs",
+        type_path=type_path,
+        timestamp_type="LogAppendTime",
+        max_record_bytes=KAFKA_RECORD_BYTES,
     )
 
 
@@ -125,6 +142,7 @@ def _changelog(name: str, partitions_of: PartitionsOf) -> Topic:
         type_path=None,
         retention_ms=None,
         internal=True,
+        max_record_bytes=STATE_RECORD_BYTES,
         min_compaction_lag_ms=3_600_000,
     )
 
