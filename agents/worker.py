@@ -13,7 +13,7 @@ mode.loop.use("uvloop")
 from agents import metrics  # noqa: E402  # Faust binds to the event loop that is chosen when it is imported
 from agents.deployments import Deployment  # noqa: E402
 from agents.runner import Runner  # noqa: E402
-from agents.secret import load_secret, makes_secret  # noqa: E402
+from agents.secret import claim_secret, load_secret, makes_secret  # noqa: E402
 from agents.settings import SettingsError, WorkerSettings  # noqa: E402
 from agents.stores import StoreError  # noqa: E402
 from agents.topics import TopicError, ensure_topics  # noqa: E402
@@ -37,6 +37,13 @@ def make_deployment(settings: WorkerSettings) -> Deployment:
             f"secret: other workers of {settings.app_id} have one: set CULDESAC_SECRET (or …_FILE) to it"
         )
     secret, news = load_secret(settings)
+    if settings.streams.pseudonymise:
+        try:
+            claim_secret(settings, secret)
+        except SettingsError:
+            if news is not None:
+                (settings.data_dir / "secret").unlink()  # of no use to anyone
+            raise
     if news is not None:
         sys.stderr.write(news + "\n")
     flow = stages(settings.streams, secret, partitions)

@@ -49,7 +49,7 @@ class Topic(msgspec.Struct, frozen=True, kw_only=True):
     type_path
         Module and name of the type of its records; None for changelogs, whose rows are their stage's affair.
     retention_ms
-        How long records are kept; None in compacted topics, which keep the last of each key.
+        How long records are kept, -1 for ever; None in compacted topics, which keep the last of each key.
     internal
         Whether only our own stages write and read it.
     timestamp_type
@@ -168,6 +168,15 @@ TOPICS: Final[dict[str, Topic]] = {
         ),
         _output("model-snapshots", "site:model", "schemas.model_snapshots:ModelSnapshot", retention_ms=None),
         _output("model-reports", "site:model", "schemas.model_reports:ModelReport", retention_ms=90 * DAY_MS),
+        Topic(
+            name="secret-claims",
+            key="none",
+            partitions_of="sites",
+            type_path="schemas.secret_claims:SecretClaim",
+            # Neither deleted nor compacted: of copies compaction would keep the last, and the first is what holds.
+            retention_ms=-1,
+            internal=True,
+        ),
         _changelog("culdesac-sessions-changelog", "visitors"),
         _changelog("culdesac-pages-changelog", "sites"),
         _changelog("culdesac-models-changelog", "sites"),
