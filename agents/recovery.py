@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from agents.security import OPEN, Security
 from agents.stores import FENCE_KEY, LostFenceError, Statement, Store, StoreError, read_fence, read_headers
 
 log = logging.getLogger(__name__)
@@ -42,6 +43,7 @@ async def recover(
     stores: Mapping[Target, Store],
     stall_s: float = 60.0,
     progress: Callable[[], None] = lambda: None,
+    security: Security = OPEN,
 ) -> Recovered:
     """Read what the stores lack from their changelogs. May be cancelled, and begun anew with the same folders.
 
@@ -55,6 +57,8 @@ async def recover(
         Give up when nothing has come for so long (s).
     progress
         Called whenever something has come.
+    security
+        How to get in.
 
     Raises
     ------
@@ -69,6 +73,7 @@ async def recover(
         auto_offset_reset="earliest",
         max_partition_fetch_bytes=4 << 20,
         fetch_max_wait_ms=100,
+        **security.arguments(),
     )
     try:
         await consumer.start()

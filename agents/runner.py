@@ -75,7 +75,9 @@ class Runner:
     def __init__(self, deployment: Deployment) -> None:
         self.deployment = deployment
         self._lock = lock_folder(deployment.data_dir)
-        self.sender = Sender(deployment.kafka, deployment.prefix, deployment.send_limit_s)
+        self.sender = Sender(
+            deployment.kafka, deployment.prefix, deployment.send_limit_s, security=deployment.security
+        )
         self.generation = -1
         self.is_open = False
         self.progress_at = time.monotonic()
@@ -93,6 +95,8 @@ class Runner:
         app = PumpApp(
             deployment.app_id,
             broker=f"kafka://{deployment.kafka.replace(',', ';')}",
+            broker_credentials=deployment.security.credentials(),
+            consumer_group_instance_id=deployment.instance_id,
             datadir=str(deployment.data_dir / "faust"),
             autodiscover=False,
             web_enabled=False,

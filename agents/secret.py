@@ -11,8 +11,9 @@ import msgspec
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError
 
+from agents.security import security_of
 from agents.settings import SECRET_CHARACTERS, SettingsError, WorkerSettings
-from agents.topics import TopicError
+from agents.topics import NoKafkaError
 from schemas.secret_claims import SecretClaim
 
 CLAIMS = "secret-claims"
@@ -77,14 +78,16 @@ def claim_secret(settings: WorkerSettings, secret: str) -> None:
     ------
     SettingsError
         Another secret was there first.
-    TopicError
+    NoKafkaError
         Kafka does not answer.
     """
     mine = SecretClaim(fingerprint=fingerprint(secret))
     try:
         first = _first_claim(settings)
         if first is None:
-            producer = KafkaProducer(bootstrap_servers=settings.kafka.split(","), acks="all")
+            producer = KafkaProducer(
+                bootstrap_servers=settings.kafka.split(","), acks="all", **security_of(settings).arguments()
+            )
             try:
                 value = msgspec.json.encode(mine)
                 producer.send(settings.topic_prefix + CLAIMS, value, partition=0).get(CLAIM_S)
@@ -92,7 +95,7 @@ def claim_secret(settings: WorkerSettings, secret: str) -> None:
                 producer.close()
             first = _first_claim(settings)
     except KafkaError as error:
-        raise TopicError(f"{settings.kafka}: Kafka does not answer ({type(error).__name__})") from None
+        raise NoKafkaError(f"{settings.kafka}: Kafka does not answer ({type(error).__name__})") from None
     if first is not None and first != mine:
         raise SettingsError(
             f"secret: other workers of {settings.app_id} have another one: set CULDESAC_SECRET (or …_FILE) to it"
@@ -112,7 +115,7 @@ def fingerprint(secret: str) -> str:
 
 
 def _first_claim(settings: WorkerSettings) -> SecretClaim | None:
-    consumer = KafkaConsumer(bootstrap_servers=settings.kafka.split(","))
+    consumer = KafkaConsumer(bootstrap_servers=settings.kafka.split(","), **security_of(settings).arguments())
     try:
         tp = TopicPartition(settings.topic_prefix + CLAIMS, 0)
         consumer.assign([tp])

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 from aiokafka import AIOKafkaProducer
 
+from agents.security import OPEN, Security
 from schemas.timestamps import format_ms
 from schemas.topics import KAFKA_RECORD_BYTES, TOPICS, partition
 from streams.stages import EVERY_PARTITION, Output
@@ -24,7 +25,7 @@ Headers = list[tuple[str, bytes]]
 """A list, for aiokafka's builder takes no other sequence."""
 
 
-class Record(NamedTuple):
+class Record(msgspec.Struct, frozen=True, gc=False):
     """A record ready for the wire."""
 
     key: bytes
@@ -48,15 +49,31 @@ _SPEC_VERSION = ("ce_specversion", b"1.0")
 _CONTENT_TYPE = ("content-type", b"application/json")
 
 
+_NO_HEADERS: Headers = []
+
+
 @lru_cache(maxsize=256)
-def _type_header(topic: str) -> tuple[str, bytes]:
-    return "ce_type", f"culdesac.{topic}".encode()
+def _of_topic(topic: str, source: bytes) -> tuple[tuple[str, bytes], tuple[str, bytes]] | None:
+    """Headers that all records of a stage to a topic share; None for a topic whose records need no envelope.
+
+    Of internal records nobody but us is a reader, and there are more of them than of all others: what an envelope
+    costs to write, to store and to read again is a quarter of the whole.
+    """
+    known = TOPICS.get(topic)
+    if known is not None and known.internal:
+        return None
+    return ("ce_type", f"culdesac.{topic}".encode()), ("ce_source", source)
+
+
+@lru_cache(maxsize=4096)
+def _only(topic: str, number: int) -> Sequence[tuple[str, int]]:
+    return [(topic, number)]
 
 
 def encode(
     output: Output, partitions: Mapping[str, int], source: bytes
-) -> tuple[list[tuple[str, int]], Record]:
-    """Record of an output as CloudEvents in binary mode, and the partitions that it goes to.
+) -> tuple[Sequence[tuple[str, int]], Record]:
+    """Record of an output, and the partitions that it goes to; as CloudEvents in binary mode if others may read it.
 
     Parameters
     ----------
@@ -68,21 +85,23 @@ def encode(
         The stage, as ``/culdesac/sessions``.
     """
     topic, key = output.topic, output.key.encode()
-    headers = [
-        _SPEC_VERSION,
-        ("ce_id", f"{output.id}:{output.revision}".encode()),
-        _type_header(topic),
-        ("ce_source", source),
-        ("ce_time", format_ms(output.time_ms).encode()),
-        _CONTENT_TYPE,
-    ]
-    count = partitions[topic]
-    if output.partition is None:
-        targets = [(topic, partition(key, count))]
-    elif output.partition == EVERY_PARTITION:
+    shared = _of_topic(topic, source)
+    headers = _NO_HEADERS
+    if shared is not None:
+        headers = [
+            _SPEC_VERSION,
+            ("ce_id", f"{output.id}:{output.revision}".encode()),
+            *shared,
+            ("ce_time", format_ms(output.time_ms).encode()),
+            _CONTENT_TYPE,
+        ]
+    count, wanted = partitions[topic], output.partition
+    if wanted is None:
+        targets = _only(topic, partition(key, count))
+    elif wanted == EVERY_PARTITION:
         targets = [(topic, number) for number in range(count)]
     else:
-        targets = [(topic, output.partition)]
+        targets = _only(topic, wanted)
     return targets, Record(key, _encode(output.value), headers)
 
 
@@ -97,10 +116,15 @@ class Sender:
         Of all topics' names.
     timeout_s
         How long a broker may hang before sending fails.
+    security
+        How to get in.
     """
 
-    def __init__(self, kafka: str, prefix: str = "", timeout_s: float = 75.0) -> None:
+    def __init__(
+        self, kafka: str, prefix: str = "", timeout_s: float = 75.0, security: Security = OPEN
+    ) -> None:
         self._prefix = prefix
+        self._security = security
         self.timeout_s = timeout_s
         self._kafka = kafka
         self._producer: AIOKafkaProducer | None = None
@@ -114,6 +138,7 @@ class Sender:
             max_batch_size=MAX_BATCH_BYTES,
             request_timeout_ms=int(self.timeout_s * 1000),
             linger_ms=0,
+            **self._security.arguments(),
         )
         try:
             await producer.start()
@@ -174,7 +199,8 @@ class Sender:
         most = TOPICS[topic].max_record_bytes if topic in TOPICS else KAFKA_RECORD_BYTES
         batches: deque[tuple[Any, int]] = deque()
         batch, count = create(), 0
-        for key, value, headers in records:
+        for record in records:
+            key, value, headers = record.key, record.value, record.headers
             added = batch.append(timestamp=now_ms, key=key, value=value, headers=headers)
             if added is None:
                 batch.close()

@@ -125,7 +125,9 @@ class Takeover:
                     )
                     stores[self._changelog_of(stage, tp)] = store
                     owned.stores.append(store)
-        recovered = await recover(deployment.kafka, stores, progress=self._progress)
+        recovered = await recover(
+            deployment.kafka, stores, progress=self._progress, security=deployment.security
+        )
         earliest = await consumer.earliest_offsets(*assignment) if assignment else {}
         committed = await consumer.seek_to_committed() if assignment else {}
         self._add_inputs(owned, {tp: max(earliest.get(tp) or 0, committed.get(tp) or 0) for tp in assignment})

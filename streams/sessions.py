@@ -27,6 +27,7 @@ from streams.formats import StateFormat
 from streams.page_minutes import OpenMinute, add_differences, send_minute
 from streams.rejections import rejection
 from streams.revisions import Writing, write_revisions
+from streams.scoring import SiteWeights
 from streams.settings import MINUTE_MS, Settings
 from streams.stages import EVERY_PARTITION, Context, Output
 from streams.stalls import count_cells, differences
@@ -58,7 +59,7 @@ from streams.visits import (
     resegment,
 )
 
-STATE_TYPES: dict[str, type] = {"v": Visitor, "m": OpenMinute, "w": ModelWeights}
+STATE_TYPES: dict[str, type] = {"v": Visitor, "m": OpenMinute, "w": SiteWeights}
 """First character of a state key to the type of its record."""
 
 _KINDS: dict[type, tuple[str, Callable[[Any], Any]]] = {
@@ -68,6 +69,11 @@ _KINDS: dict[type, tuple[str, Callable[[Any], Any]]] = {
     VisitorIdentity: ("identities", kept_identity),
 }
 _Event = VisitorPageView | VisitorInteraction | VisitorOrder | VisitorIdentity
+
+
+def _without_weights(key: str, deadline_ms: int | None, record: Any) -> tuple[int | None, Any] | None:
+    """Upgrade a row: weights stood in two rows, and come again with the next version of each model."""
+    return None if key[0] == "w" else (deadline_ms, record)
 
 
 class Sessions:
@@ -88,14 +94,14 @@ class Sessions:
     ----------
     state_types
         ``v``, site and visitor: a `Visitor`, deleted a retention after its last session closed. ``m``, site,
-        minute and page: an `OpenMinute`. ``w``, site and model: the latest `ModelWeights`.
+        minute and page: an `OpenMinute`. ``w`` and site: the latest `SiteWeights`.
     """
 
     name = "sessions"
     log = "visitor-events"
     outputs = ("sessions", "enriched-page-views", "site-events", "rejected-events")
     state_types = STATE_TYPES
-    state_format = StateFormat(1)
+    state_format = StateFormat(2, {1: _without_weights})
     record_type = VisitorEvent
 
     def __init__(self, settings: Settings, partitions: int) -> None:

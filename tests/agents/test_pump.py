@@ -12,9 +12,12 @@ from typing import Any
 
 import aiokafka
 import pytest
+from aiokafka.consumer.fetcher import READ_UNCOMMITTED, PartitionRecords
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.errors import IllegalStateError
 from aiokafka.producer.message_accumulator import BatchBuilder, MessageAccumulator
+from aiokafka.record.memory_records import MemoryRecords
+from aiokafka.structs import ConsumerRecord
 from faust.app.base import App
 from faust.tables.recovery import Recovery
 from faust.transport.consumer import Consumer
@@ -108,6 +111,18 @@ def test_fausts_books_make_entries_when_they_are_looked_at(consumer: PumpConsume
     found = list(consumer._filter_tps_with_pending_acks())
     consumer._acked.clear()
     assert found == [tp], "Faust commits other partitions than those in _acked"
+
+
+def test_fetched_records_are_what_the_clients_decoder_makes() -> None:
+    batch = BatchBuilder(1_000, 0)
+    batch.append(timestamp=7, key=b"k", value=b"v", headers=[("n", b"1")])
+    memory = MemoryRecords(bytes(batch._build()))
+    found = list(PartitionRecords(TP("t", 0), memory, [], 0, None, None, True, READ_UNCOMMITTED))
+    assert "_consumer_record" in vars(PartitionRecords), "records are made elsewhere: each is copied again"
+    assert [(r.offset, r.timestamp, r.key, r.value, list(r.headers)) for r in found] == [
+        (0, 7, b"k", b"v", [("n", b"1")])
+    ]
+    assert not isinstance(found[0], ConsumerRecord), "each record is copied again"
 
 
 def test_membership_is_told_by_the_coordinators_generation(consumer: PumpConsumer) -> None:
@@ -501,6 +516,36 @@ def test_what_is_held_and_comes_again_is_folded_once() -> None:
     pump.ends[ORDERS] = 0
     pump.fetch()
     assert unit.folded == [0, 1, 2]
+
+
+def test_a_worker_s_own_name_reaches_the_group_and_it_does_not_leave_when_it_stops(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given: dict[str, Any] = {}
+    monkeypatch.setattr(
+        "faust.transport.drivers.aiokafka.aiokafka.AIOKafkaConsumer",
+        lambda **arguments: given.update(arguments),
+    )
+
+    async def make() -> None:
+        app = PumpApp(
+            "test-names",
+            broker="kafka://127.0.0.1:1",
+            web_enabled=False,
+            autodiscover=False,
+            consumer_group_instance_id="worker-0",
+        )
+        made = app.consumer
+        assert isinstance(made, PumpConsumer)
+        thread: Any = made._thread
+        thread._create_worker_consumer(app.transport)
+        thread.thread_loop.close()
+
+    asyncio.run(make())
+    assert given["group_instance_id"] == "worker-0", "Faust does not pass the name on any more"
+    assert "self._group_instance_id is None" in inspect.getsource(GroupCoordinator._maybe_leave_group), (
+        "a worker with a name of its own leaves the group when it stops: every restart is a rebalance again"
+    )
 
 
 def test_a_full_unit_holds_the_pump_until_there_is_room() -> None:

@@ -38,6 +38,8 @@ STALL_S = float(os.environ.get("TOY_STALL_S", "30"))
 UNASSIGNED_S = float(os.environ.get("TOY_UNASSIGNED_S", "180"))
 BLOCKED_S = float(os.environ.get("TOY_BLOCKED_S", "60"))
 SESSION_S = float(os.environ.get("TOY_SESSION_S", "10"))
+INSTANCE = os.environ.get("TOY_INSTANCE")
+"""Its own name in the group."""
 BLOCK_S = float(os.environ.get("TOY_BLOCK_S", "0"))
 """Let the event loop stand still for so long, as soon as a batch is stored."""
 RECOVERY_S = float(os.environ.get("TOY_RECOVERY_S", "0"))
@@ -96,6 +98,7 @@ def run(crash: str) -> None:
         prefix=prefix,
         session_s=SESSION_S,
         send_limit_s=SEND_S,
+        instance_id=INSTANCE,
         checkpoint=checkpoint if STRETCH_S or crash or BLOCK_S else None,
     )
     vars(units_module)["ROWS_AGAIN"] = 5
