@@ -17,8 +17,8 @@ asyncio.run(Consumer._add_gap(consumer, tp, 11, 14))
 offset = Consumer._new_offset(consumer, tp)
 there = offset is not None and offset > 14
 print(
-    f"committed up to {offset}, although nothing processed 11 to 14"
+    f"committed up to {offset}, and nothing processed 11 to 14"
     if there
-    else "mended: the gap is not committed"
+    else "mended: no gap is committed"
 )
 raise SystemExit(0 if there else 1)

@@ -1,4 +1,4 @@
-"""kafka-python: reads its message formats by a function of importlib.resources that 3.11 and 3.12 call deprecated."""
+"""kafka-python: reads its message formats by a function that Python 3.11 and 3.12 call deprecated."""
 
 import subprocess
 import sys

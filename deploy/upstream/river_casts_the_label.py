@@ -1,4 +1,4 @@
-"""River: `LogisticRegression.learn_one(x, .3)` learns nothing, for its loss casts y to an integer (optim/losses.py)."""
+"""River: `LogisticRegression.learn_one(x, .3)` learns nothing: its loss casts y to an integer (optim/losses.py)."""
 
 from river.linear_model import LogisticRegression
 
