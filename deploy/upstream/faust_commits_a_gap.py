@@ -16,9 +16,5 @@ consumer = SimpleNamespace(
 asyncio.run(Consumer._add_gap(consumer, tp, 11, 14))
 offset = Consumer._new_offset(consumer, tp)
 there = offset is not None and offset > 14
-print(
-    f"committed up to {offset}, and nothing processed 11 to 14"
-    if there
-    else "mended: no gap is committed"
-)
+print(f"committed up to {offset}, and nothing processed 11 to 14" if there else "mended: no gap is committed")
 raise SystemExit(0 if there else 1)
