@@ -16,7 +16,7 @@ import msgspec
 
 from streams.regressions import FlatRegression, probability
 
-MAX_BATCH_VIEWS: Final = 512
+MAX_BATCH_VIEWS: Final = 2048
 """Views that share one set of weights."""
 BATCH_SHARE: Final = 8
 """A batch is at most one part in so many of the views learned before."""
