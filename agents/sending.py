@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 from aiokafka import AIOKafkaProducer
 
+from agents.security import OPEN, Security
 from schemas.timestamps import format_ms
 from schemas.topics import partition
 from streams.stages import EVERY_PARTITION, Output
@@ -26,7 +27,7 @@ Headers = list[tuple[str, bytes]]
 """A list, for aiokafka's builder takes no other sequence."""
 
 
-class Record(NamedTuple):
+class Record(msgspec.Struct, frozen=True, gc=False):
     """A record ready for the wire."""
 
     key: bytes
@@ -51,13 +52,18 @@ _CONTENT_TYPE = ("content-type", b"application/json")
 
 
 @lru_cache(maxsize=256)
-def _type_header(topic: str) -> tuple[str, bytes]:
-    return "ce_type", f"culdesac.{topic}".encode()
+def _of_topic(topic: str, source: bytes) -> tuple[tuple[str, bytes], tuple[str, bytes]]:
+    return ("ce_type", f"culdesac.{topic}".encode()), ("ce_source", source)
+
+
+@lru_cache(maxsize=4096)
+def _only(topic: str, number: int) -> Sequence[tuple[str, int]]:
+    return [(topic, number)]
 
 
 def encode(
     output: Output, partitions: Mapping[str, int], source: bytes
-) -> tuple[list[tuple[str, int]], Record]:
+) -> tuple[Sequence[tuple[str, int]], Record]:
     """Record of an output as CloudEvents in binary mode, and the partitions that it goes to.
 
     Parameters
@@ -70,21 +76,22 @@ def encode(
         The stage, as ``/culdesac/sessions``.
     """
     topic, key = output.topic, output.key.encode()
+    of_type, of_source = _of_topic(topic, source)
     headers = [
         _SPEC_VERSION,
         ("ce_id", f"{output.id}:{output.revision}".encode()),
-        _type_header(topic),
-        ("ce_source", source),
+        of_type,
+        of_source,
         ("ce_time", format_ms(output.time_ms).encode()),
         _CONTENT_TYPE,
     ]
-    count = partitions[topic]
-    if output.partition is None:
-        targets = [(topic, partition(key, count))]
-    elif output.partition == EVERY_PARTITION:
+    count, wanted = partitions[topic], output.partition
+    if wanted is None:
+        targets = _only(topic, partition(key, count))
+    elif wanted == EVERY_PARTITION:
         targets = [(topic, number) for number in range(count)]
     else:
-        targets = [(topic, output.partition)]
+        targets = _only(topic, wanted)
     return targets, Record(key, _encode(output.value), headers)
 
 
@@ -99,10 +106,15 @@ class Sender:
         Of all topics' names.
     timeout_s
         How long a broker may hang before sending fails.
+    security
+        How to get in.
     """
 
-    def __init__(self, kafka: str, prefix: str = "", timeout_s: float = 75.0) -> None:
+    def __init__(
+        self, kafka: str, prefix: str = "", timeout_s: float = 75.0, security: Security = OPEN
+    ) -> None:
         self._prefix = prefix
+        self._security = security
         self.timeout_s = timeout_s
         self._kafka = kafka
         self._producer: AIOKafkaProducer | None = None
@@ -116,6 +128,7 @@ class Sender:
             max_batch_size=MAX_BATCH_BYTES,
             request_timeout_ms=int(self.timeout_s * 1000),
             linger_ms=0,
+            **self._security.arguments(),
         )
         try:
             await producer.start()
@@ -175,7 +188,8 @@ class Sender:
         create = self._producer.create_batch  # type: ignore[union-attr]  # `send` has seen that it is there
         batches: deque[tuple[Any, int]] = deque()
         batch, count = create(), 0
-        for key, value, headers in records:
+        for record in records:
+            key, value, headers = record.key, record.value, record.headers
             added = batch.append(timestamp=now_ms, key=key, value=value, headers=headers)
             if added is None:
                 batch.close()

@@ -6,6 +6,7 @@ deadlines), refusing what can't be read, and the fence that moves together with 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -16,25 +17,29 @@ from streams.stages import Context, LogStage, Output, SourceStage
 from streams.states import Backing, KeyedState
 from streams.watermarks import Watermark
 
-STATE_FORMAT = 1
-"""Version of the rows and the fence; a runner refuses a fence with another one."""
-
 
 class Fence(msgspec.Struct):
     """How far a log has been applied; written with the state that it belongs to, never alone.
 
     Attributes
     ----------
+    format
+        Of the state that it belongs to; see `StateFormat`. A fence without one is of the first.
     offset
         Last applied offset of the log, -1 before the first.
     origins
         Upstream partition to the (offset, number) of its newest record that was applied.
     """
 
-    format: int = STATE_FORMAT
+    format: int = 1
     offset: int = -1
     watermark: Watermark = msgspec.field(default_factory=Watermark)
     origins: dict[str, tuple[int, int]] = {}
+
+
+def _all(outputs: Iterable[Output]) -> Sequence[Output]:
+    """Carry a step through to its end, if it is a generator; most give a list or nothing."""
+    return outputs if outputs.__class__ is list or outputs.__class__ is tuple else list(outputs)
 
 
 class SourceProcessor:
@@ -104,7 +109,7 @@ class LogProcessor:
     ) -> None:
         self.stage = stage
         self.partition = partition
-        self.fence = fence or Fence()
+        self.fence = fence or Fence(format=stage.state_format.number)
         self.context = Context(
             KeyedState(stage.state_types, backing, capacity),
             f"{stage.log}/{partition}",
@@ -112,35 +117,37 @@ class LogProcessor:
         )
         self._decode = msgspec.json.Decoder(stage.record_type | Mark).decode
 
-    def apply(self, offset: int, append_ms: int, value: bytes | None) -> list[Output]:
+    def apply(self, offset: int, append_ms: int, value: bytes | None) -> Sequence[Output]:
         """Return the outputs of the record at `offset`, which must follow the last one that was applied."""
-        try:
-            record = self._decode(value or b"")
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            context = self._at(offset, append_ms)
-            context.count("rejected", "schema_violation")
-            return [rejection(context, "schema_violation", str(error), self.stage.log, self.partition, value)]
-        return self.apply_record(offset, append_ms, record)
-
-    def apply_record(self, offset: int, append_ms: int, record: Any) -> list[Output]:
-        """Do the same with a record that is decoded already, of the types of the stage's log."""
-        fence, context = self.fence, self._at(offset, append_ms)
-        if record.__class__ is Mark:
-            return self._advance(record, append_ms)
-        upstream, at, number = record.origin
-        newest = fence.origins.get(upstream)
-        if newest is not None and (at, number) <= newest:
-            context.count("redelivered")
-            return []
-        fence.origins[upstream] = (at, number)
-        fence.watermark.saw(upstream, at)
-        return list(self.stage.step(context, record))
-
-    def _at(self, offset: int, append_ms: int) -> Context:
         context = self.context
         context.offset, context.append_ms, context.number = offset, append_ms, 0
         self.fence.offset = offset
-        return context
+        try:
+            record = self._decode(value or b"")
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            context.count("rejected", "schema_violation")
+            return [rejection(context, "schema_violation", str(error), self.stage.log, self.partition, value)]
+        return self._fold(record, append_ms)
+
+    def apply_record(self, offset: int, append_ms: int, record: Any) -> Sequence[Output]:
+        """Do the same with a record that is decoded already, of the types of the stage's log."""
+        context = self.context
+        context.offset, context.append_ms, context.number = offset, append_ms, 0
+        self.fence.offset = offset
+        return self._fold(record, append_ms)
+
+    def _fold(self, record: Any, append_ms: int) -> Sequence[Output]:
+        if record.__class__ is Mark:
+            return self._advance(record, append_ms)
+        fence = self.fence
+        upstream, at, number = record.origin
+        newest = fence.origins.get(upstream)
+        if newest is not None and (at, number) <= newest:
+            self.context.count("redelivered")
+            return ()
+        fence.origins[upstream] = (at, number)
+        fence.watermark.saw(upstream, at)
+        return _all(self.stage.step(self.context, record))
 
     def _advance(self, mark: Mark, append_ms: int) -> list[Output]:
         context, watermark = self.context, self.fence.watermark

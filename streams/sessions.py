@@ -23,6 +23,7 @@ from schemas.visitor_events import (
 )
 from streams.appends import Appends
 from streams.enrichment import enriched, keep_weights, standing_of, tip_of
+from streams.formats import StateFormat
 from streams.page_minutes import OpenMinute, add_differences, send_minute
 from streams.rejections import rejection
 from streams.revisions import Writing, write_revisions
@@ -93,6 +94,7 @@ class Sessions:
     log = "visitor-events"
     outputs = ("sessions", "enriched-page-views", "site-events", "rejected-events")
     state_types = STATE_TYPES
+    state_format = StateFormat(1)
     record_type = VisitorEvent
 
     def __init__(self, settings: Settings, partitions: int) -> None:

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import msgspec
 
 from schemas.visitor_events import Origin
+from streams.formats import StateFormat
 from streams.states import KeyedState
 
 EVERY_PARTITION = -1
@@ -111,6 +112,10 @@ class SourceStage(Protocol):
         """Turn one input record into outputs, and tell its event time."""
         ...
 
+    def time_of(self, value: bytes | None) -> int | None:
+        """Tell the event time (ms) that a record seems to have, for a runner that orders what it reads."""
+        ...
+
 
 class SourceResult(msgspec.Struct, frozen=True):
     """What one input record gives.
@@ -151,6 +156,11 @@ class LogStage(Protocol):
     @property
     def state_types(self) -> Mapping[str, type]:
         """First character of a state key to the type of its record."""
+        ...
+
+    @property
+    def state_format(self) -> StateFormat:
+        """Layout of these records; its number grows with each change of it."""
         ...
 
     @property

@@ -15,6 +15,7 @@ from schemas.marks import UNKNOWN_MS, Mark, Progress
 from schemas.rejected_events import RejectedEvent
 from schemas.timestamps import MAX_MS, MIN_MS
 from schemas.visitor_events import Origin
+from streams.formats import StateFormat
 from streams.processors import Fence, LogProcessor, SourceProcessor
 from streams.rejections import rejection
 from streams.stages import Context, LogStage, Output, SourceResult
@@ -41,6 +42,7 @@ class Visits:
     log = "clicks"
     outputs: tuple[str, ...] = ("visits",)
     state_types: Mapping[str, type] = {"v": Visit}
+    state_format = StateFormat(1)
     record_type: Any = Click
 
     def step(self, context: Context, record: Click) -> Iterable[Output]:
@@ -317,6 +319,9 @@ class Times:
         if value.startswith(b"to "):
             return SourceResult([], runs_on_to_ms=int(value[3:]))
         return SourceResult(said, time_ms=int(value))
+
+    def time_of(self, value: bytes | None) -> int | None:
+        return None
 
 
 def test_a_partition_of_which_nothing_is_known_has_no_time() -> None:
