@@ -149,7 +149,12 @@ class SiteRecord(msgspec.Struct, array_like=True):
     changed: list[str] = []
     score_ms: int | None = None
     scored_ms: int = UNKNOWN_MS
-    open_alerts: int = 0
+
+
+class OpenAlerts(msgspec.Struct, array_like=True):
+    """How many alerts are open, of all sites of the partition."""
+
+    number: int = 0
 
 
 class Sizes(msgspec.Struct, array_like=True):
@@ -176,5 +181,6 @@ STATE_TYPES: dict[str, type] = {
     "r": Regressions,
     "q": OpenAlert,
     "z": Sizes,
+    "o": OpenAlerts,
 }
 """First character of a state key to its type. ``q`` only holds the deadline of an alert on a page gone quiet."""

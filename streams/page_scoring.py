@@ -137,4 +137,5 @@ def _record(
         exit_reasons={reason: n for reason, n in sorted(record.reasons.items()) if n > 0},
         settled=place.settled,
     )
-    return Output("page-scores", page, value, name, as_of_ms, record.revision)
+    # By the page alone, compaction would keep one of two sites that share a host.
+    return Output("page-scores", name, value, name, as_of_ms, record.revision)

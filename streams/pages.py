@@ -22,6 +22,7 @@ from streams.page_records import (
     OTHER_PAGES,
     STATE_TYPES,
     OpenAlert,
+    OpenAlerts,
     PageRecord,
     Regressions,
     SiteRecord,
@@ -116,7 +117,9 @@ class Pages:
         return score_pages(context.state, key[1:], deadline_ms)
 
     def advanced(self, context: Context, before_ms: int) -> Iterable[Output]:
-        """Nothing follows from time alone."""
+        """Show how many alerts are open, also where nothing has changed since the partition was taken over."""
+        open_alerts: OpenAlerts | None = context.state.get("o")
+        context.gauges["open_alerts", ""] = 0 if open_alerts is None else open_alerts.number
         return ()
 
     # ---- minutes
@@ -211,9 +214,15 @@ class Pages:
         status: AlertStatus,
         at_ms: int,
     ) -> Output:
-        of_site.open_alerts += {"opened": 1, "resolved": -1}.get(status, 0)
+        change = {"opened": 1, "resolved": -1}.get(status, 0)
+        if change:
+            open_alerts: OpenAlerts = context.state.get("o") or OpenAlerts()
+            open_alerts.number += change
+            if open_alerts.number:
+                context.state.put("o", open_alerts)
+            else:
+                context.state.delete("o")
         context.count("alerts", status)
-        context.gauges["open_alerts", ""] = of_site.open_alerts
         money = of_site.money
         p_purchase = of_template.purchased / of_template.went_on if of_template.went_on else 0.0
         return alert_record(
