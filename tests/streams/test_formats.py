@@ -21,8 +21,8 @@ STAGES = {
 }
 
 LAYOUTS: Mapping[str, tuple[int, str]] = {
-    "sessions": (1, "534e633be9bd"),
-    "pages": (1, "b9498c9fe214"),
+    "sessions": (1, "b20a873e2d88"),
+    "pages": (1, "091c8266f32b"),
     "models": (1, "d369d7562fe9"),
 }
 """Stage to the number of its format and a digest of its layout."""
