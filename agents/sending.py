@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaProducer
 
 from agents.security import OPEN, Security
 from schemas.timestamps import format_ms
-from schemas.topics import partition
+from schemas.topics import TOPICS, partition
 from streams.stages import EVERY_PARTITION, Output
 
 MAX_BATCH_BYTES = 768 * 1024
@@ -51,8 +51,19 @@ _SPEC_VERSION = ("ce_specversion", b"1.0")
 _CONTENT_TYPE = ("content-type", b"application/json")
 
 
+_NO_HEADERS: Headers = []
+
+
 @lru_cache(maxsize=256)
-def _of_topic(topic: str, source: bytes) -> tuple[tuple[str, bytes], tuple[str, bytes]]:
+def _of_topic(topic: str, source: bytes) -> tuple[tuple[str, bytes], tuple[str, bytes]] | None:
+    """Headers that all records of a stage to a topic share; None for a topic whose records need no envelope.
+
+    Of internal records nobody but us is a reader, and there are more of them than of all others: what an envelope
+    costs to write, to store and to read again is a quarter of the whole.
+    """
+    known = TOPICS.get(topic)
+    if known is not None and known.internal:
+        return None
     return ("ce_type", f"culdesac.{topic}".encode()), ("ce_source", source)
 
 
@@ -64,7 +75,7 @@ def _only(topic: str, number: int) -> Sequence[tuple[str, int]]:
 def encode(
     output: Output, partitions: Mapping[str, int], source: bytes
 ) -> tuple[Sequence[tuple[str, int]], Record]:
-    """Record of an output as CloudEvents in binary mode, and the partitions that it goes to.
+    """Record of an output, and the partitions that it goes to; as CloudEvents in binary mode if others may read it.
 
     Parameters
     ----------
@@ -76,15 +87,16 @@ def encode(
         The stage, as ``/culdesac/sessions``.
     """
     topic, key = output.topic, output.key.encode()
-    of_type, of_source = _of_topic(topic, source)
-    headers = [
-        _SPEC_VERSION,
-        ("ce_id", f"{output.id}:{output.revision}".encode()),
-        of_type,
-        of_source,
-        ("ce_time", format_ms(output.time_ms).encode()),
-        _CONTENT_TYPE,
-    ]
+    shared = _of_topic(topic, source)
+    headers = _NO_HEADERS
+    if shared is not None:
+        headers = [
+            _SPEC_VERSION,
+            ("ce_id", f"{output.id}:{output.revision}".encode()),
+            *shared,
+            ("ce_time", format_ms(output.time_ms).encode()),
+            _CONTENT_TYPE,
+        ]
     count, wanted = partitions[topic], output.partition
     if wanted is None:
         targets = _only(topic, partition(key, count))

@@ -280,19 +280,41 @@ class LogUnit(Unit):
         self._store_at = 0.0
         self.touch()
 
-    def fold(self, records: Sequence[Fetched]) -> None:
-        """Apply records, the first of which must be at `next_offset`. Takes no turn of the event loop."""
+    def fold(self, records: Sequence[Fetched]) -> int:
+        """Apply records, the first of which must be at `next_offset`. Takes no turn of the event loop.
+
+        Returns
+        -------
+        int
+            How many were taken in; the others have to wait until the last of these is no more unfinished.
+        """
         began = time.thread_time()
-        apply, take = self.processor.apply, self._take
-        for fetched in records:
-            outputs = apply(fetched.offset, fetched.timestamp, fetched.value)
+        processor, take, count, parts = self.processor, self._take, 0, 0
+        if processor.is_unfinished:
+            outputs = processor.go_on()
+            take(outputs)
+            parts = len(outputs)
+        begin = processor.begin
+        for fetched in () if processor.is_unfinished else records:
+            outputs = begin(fetched.offset, fetched.timestamp, fetched.value)
+            count += 1
             if outputs:
                 take(outputs)
-        self.next_offset = records[-1].offset + 1
-        self._folded(len(records), began)
+                if processor.is_unfinished:
+                    break
+        self.next_offset = processor.fence.offset + (0 if processor.is_unfinished else 1)
+        self._folded(count + parts, began)
+        return count
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether a record is applied in part only: what it says so far may be sent, but no state may be kept."""
+        return self.processor.is_unfinished
 
     async def _rest(self) -> None:
-        if self._touched:
+        if self.is_unfinished:
+            await super()._rest()
+        elif self._touched:
             await self._flush()
         elif self._unstored:
             with contextlib.suppress(TimeoutError):
@@ -306,7 +328,7 @@ class LogUnit(Unit):
         processor = self.processor
         state, next_offset = processor.context.state, self.next_offset
         self._touched = False
-        stores = time.monotonic() >= self._store_at
+        stores = not self.is_unfinished and time.monotonic() >= self._store_at
         self._unstored = not stores
         rows = state.drain() if stores else []
         fence = write_fence(processor.fence) if stores else b""

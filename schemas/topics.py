@@ -46,7 +46,8 @@ class Topic(msgspec.Struct, frozen=True, kw_only=True):
     internal
         Whether only our own stages write and read it.
     timestamp_type
-        `LogAppendTime` where the broker's clock bounds event time: that is the inputs.
+        `LogAppendTime` where the broker's clock counts: it bounds the event time of inputs, and how long a claim of
+        silence in a log holds, which clocks of workers that differ would stretch.
     min_compaction_lag_ms
         No record younger than this is compacted away.
     """
@@ -109,7 +110,14 @@ def _input(name: str, key: str, type_path: str) -> Topic:
 
 
 def _internal(name: str, key: str, partitions_of: PartitionsOf, type_path: str) -> Topic:
-    return Topic(name=name, key=key, partitions_of=partitions_of, type_path=type_path, internal=True)
+    return Topic(
+        name=name,
+        key=key,
+        partitions_of=partitions_of,
+        type_path=type_path,
+        internal=True,
+        timestamp_type="LogAppendTime",
+    )
 
 
 def _output(name: str, key: str, type_path: str, retention_ms: int | None = 7 * DAY_MS) -> Topic:

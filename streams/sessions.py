@@ -69,6 +69,11 @@ _KINDS: dict[type, tuple[str, Callable[[Any], Any]]] = {
 _Event = VisitorPageView | VisitorInteraction | VisitorOrder | VisitorIdentity
 
 
+def _without_weights(key: str, deadline_ms: int | None, record: Any) -> tuple[int | None, Any] | None:
+    """Upgrade a row: weights stood in two rows, and come again with the next version of each model."""
+    return None if key[0] == "w" else (deadline_ms, record)
+
+
 class Sessions:
     """Cuts what visitors did into sessions, a function of the set of events whatever their order.
 
@@ -94,7 +99,7 @@ class Sessions:
     log = "visitor-events"
     outputs = ("sessions", "enriched-page-views", "site-events", "rejected-events")
     state_types = STATE_TYPES
-    state_format = StateFormat(1)
+    state_format = StateFormat(2, {1: _without_weights})
     record_type = VisitorEvent
 
     def __init__(self, settings: Settings, partitions: int) -> None:

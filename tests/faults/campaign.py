@@ -22,13 +22,15 @@ from pathlib import Path
 from agents.broker import EmbeddedKafka
 from tests.faults.bench import Bench
 from tests.faults.scenarios import MIX, SCENARIOS, Scenario, shop
-from tests.faults.switches import MUTANT
+from tests.faults.switches import MUTANT, STRETCH_S
 from tests.faults.table import Row, render
 
 MIX_EVERY = 3
 """After so many runs of one fault comes a mix of all."""
 SHOPS = 4
 """Different inputs; a replay of each is not what takes time."""
+STRETCHES_S = (0.0, 0.1, 0.5)
+"""How long workers may stay between the writes of a batch."""
 OPTION = "--faults"
 
 
@@ -54,16 +56,11 @@ def run(scenario: Scenario, number: int, seed: int, mutant: str, rows: dict[str,
     source = random.Random(f"{seed}/{name}")
     directory = Path(tempfile.mkdtemp(prefix="culdesac-faults-"))
     began = time.monotonic()
+    environment = {STRETCH_S: str(source.choice(STRETCHES_S))} | ({MUTANT: mutant} if mutant else {})
     try:
         with (
             EmbeddedKafka() as kafka,
-            Bench(
-                kafka,
-                directory,
-                shop(source.randrange(SHOPS)),
-                source,
-                environment={MUTANT: mutant} if mutant else None,
-            ) as bench,
+            Bench(kafka, directory, shop(source.randrange(SHOPS)), source, None, environment) as bench,
         ):
             scenario.play(bench)
             verdict = bench.verdict()

@@ -41,13 +41,13 @@ def ignore_origins() -> None:
         def get(self, *_: Any) -> Any:
             return None
 
-    apply_record = processors.LogProcessor.apply_record
+    fold = processors.LogProcessor._fold
 
-    def apply(self: processors.LogProcessor, offset: int, append_ms: int, record: Any) -> list[Output]:
+    def fold_all(self: processors.LogProcessor, record: Any, append_ms: int) -> Sequence[Output]:
         self.fence.origins = Forgetful(self.fence.origins)
-        return apply_record(self, offset, append_ms, record)
+        return fold(self, record, append_ms)
 
-    _set(processors.LogProcessor, "apply_record", apply)
+    _set(processors.LogProcessor, "_fold", fold_all)
 
 
 def ignore_the_fence() -> None:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 CRASH = "FAULTS_CRASH"
 """``stage:step:count:delay_ms``: kill -9 when the stage has done the step for the so-manieth time, and so long
 after: a delay hits what follows (sending outputs, or state; the local write; the commit) in the midst of it."""
+STRETCH_S = "FAULTS_STRETCH_S"
+"""Stay up to so long between the writes of a batch: what is right by luck alone gets time to go wrong."""
 FILE_BYTES = "FAULTS_FILE_BYTES"
 """No file may grow beyond this: to RocksDB, a disk that is full."""
 CLOCK = "FAULTS_CLOCK"

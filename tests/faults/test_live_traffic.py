@@ -11,7 +11,9 @@ from agents.broker import EmbeddedKafka
 from tests.faults.bench import Bench
 from tests.faults.faults import FAULTS
 from tests.faults.scenarios import begin, late_producer, shop, silent_partitions
+from tests.faults.switches import STRETCH_S
 
+STRETCHED = {STRETCH_S: "0.2"}
 pytestmark = pytest.mark.timeout(900)
 
 
@@ -44,7 +46,7 @@ pytestmark = pytest.mark.timeout(900)
     ],
 )
 def test_after_faults_in_live_traffic_all_is_as_replayed(tmp_path: Path, faults: tuple[str, ...]) -> None:
-    with EmbeddedKafka() as own, Bench(own, tmp_path, shop(2), random.Random(6)) as bench:
+    with EmbeddedKafka() as own, Bench(own, tmp_path, shop(2), random.Random(6), None, STRETCHED) as bench:
         begin(bench, 0.05)
         bench.play()
         for fault in faults:

@@ -6,10 +6,12 @@ one process that has imported everything: an import costs more than a whole reco
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ctypes
 import dataclasses
 import os
+import random
 import resource
 import signal
 import sys
@@ -41,7 +43,7 @@ from streams import intake, user_agents  # noqa: E402
 from streams.flow import stages  # noqa: E402
 from streams.settings import Settings  # noqa: E402
 from tests.faults import mutants  # noqa: E402
-from tests.faults.switches import CLOCK, CRASH, FILE_BYTES, MUTANT, UNITS  # noqa: E402
+from tests.faults.switches import CLOCK, CRASH, FILE_BYTES, MUTANT, STRETCH_S, UNITS  # noqa: E402
 
 # What a start costs most, some seconds of it, once for all lives: River's imports, and the patterns of user agents.
 stages(Settings(), "it is not kept anywhere", {"visitor-events": 1})
@@ -70,8 +72,7 @@ def run(environment: Mapping[str, str], log_path: str) -> None:
         setattr(units, name, type(getattr(units, name))(value))
     if MUTANT in environment:
         mutants.MUTANTS[environment[MUTANT]]()
-    if CRASH in environment:
-        _crash_at(environment[CRASH])
+    _stop_between_writes(environment.get(CRASH, ":::0"), float(environment.get(STRETCH_S, "0")))
     try:
         worker.run_worker(load_settings(environment=environment))
     except Exception as error:
@@ -82,9 +83,10 @@ def run(environment: Mapping[str, str], log_path: str) -> None:
         sys.exit(2)
 
 
-def _crash_at(place: str) -> None:
+def _stop_between_writes(place: str, stretch_s: float) -> None:
     stage, step, count, delay_ms = place.split(":")
     passed: Counter[tuple[str, str]] = Counter()
+    source = random.Random(os.getpid())
     make = worker.make_deployment
 
     def die() -> None:
@@ -99,6 +101,8 @@ def _crash_at(place: str) -> None:
                 threading.Timer(int(delay_ms) / 1000, die).start()
             else:
                 die()
+        if stretch_s:
+            await asyncio.sleep(source.random() * stretch_s)
 
     def make_deployment(settings: WorkerSettings) -> Deployment:
         return dataclasses.replace(make(settings), checkpoint=checkpoint)

@@ -21,7 +21,7 @@ STAGES = {
 }
 
 LAYOUTS: Mapping[str, tuple[int, str]] = {
-    "sessions": (1, "534e633be9bd"),
+    "sessions": (2, "b20a873e2d88"),
     "pages": (1, "b9498c9fe214"),
     "models": (1, "d369d7562fe9"),
 }
