@@ -56,7 +56,9 @@ class Pages:
     log = "site-events"
     outputs = ("page-scores", "dead-end-alerts", "rejected-events")
     state_types = STATE_TYPES
-    state_format = StateFormat(2)  # of the first there was no release: what it had learned is not carried over
+    state_format = StateFormat(
+        2
+    )  # of the first there was no release: what it had learned is not carried over
     record_type = SiteEvent
 
     def __init__(self, settings: Settings, detector: DetectorSettings | None = None) -> None:
