@@ -172,6 +172,11 @@ class Bench:
             It does not come to an end, what stands in the inputs is not what was sent, or a worker ended in a
             way that no rule allows.
         """
+        self.traffic.hold()
+        self.traffic.publisher.silent = frozenset()
+        # A claim of silence may be five seconds old: who then leaps by a day leaves behind what others are yet to read.
+        self.traffic.tell()
+        self.pulse.until_read(INPUTS, limit_s, self.crew.logs)
         self.traffic.finish(SETTINGS.run_on_ms)
         self.pulse.until_done(limit_s, self.crew.logs)
         assert not self.crew.unnamed_exits(), f"{self.crew.unnamed_exits()}\n{self.crew.logs()}"
