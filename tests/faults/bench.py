@@ -174,7 +174,7 @@ class Bench:
         """
         self.traffic.hold()
         self.traffic.publisher.silent = frozenset()
-        # A claim of silence may be five seconds old: who then leaps by a day leaves behind what others are yet to read.
+        # Claims of silence may be five seconds old: a leap of time to the end would not wait for such partitions.
         self.traffic.tell()
         self.pulse.until_read(INPUTS, limit_s, self.crew.logs)
         self.traffic.finish(SETTINGS.run_on_ms)
