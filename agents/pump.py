@@ -17,11 +17,12 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import faust
 from aiokafka.consumer import fetcher as client_fetcher
 from aiokafka.errors import IllegalStateError, KafkaError
+from faust.assignor import PartitionAssignor
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
@@ -298,6 +299,24 @@ class PumpConsumer(driver.Consumer):
 
 class _PumpTransport(driver.Transport):
     Consumer = PumpConsumer
+
+
+class WholeAssignor(PartitionAssignor):
+    """Shares out all partitions, or none: Faust's own leaves out topics that a broker does not know yet.
+
+    A broker that has just come back knows none for a moment. Nobody would get anything, and as the group is at rest
+    after that, every worker would take itself for a spare until somebody joins.
+    """
+
+    def assign(self, cluster: Any, member_metadata: Any) -> Any:
+        """Share out what the group reads; ends this worker where partitions of a topic are not known."""
+        topics = {topic for member in member_metadata.values() for topic in member.subscription}
+        unknown = sorted(topic for topic in topics if not cluster.partitions_for_topic(topic))
+        if unknown:
+            cast(PumpApp, self.app).runner.crash(
+                72, f"the broker knows no partitions of {', '.join(unknown)} (yet)"
+            )
+        return super().assign(cluster, member_metadata)
 
 
 class PumpApp(faust.App):

@@ -33,7 +33,7 @@ from faust.types import TP
 
 from agents.deployments import Deployment
 from agents.marking import Marker
-from agents.pump import PumpApp, PumpConsumer
+from agents.pump import PumpApp, PumpConsumer, WholeAssignor
 from agents.sending import Sender
 from agents.source_units import InputPartition
 from agents.stores import ForeignWriterError, StoreError, lock_folder
@@ -99,6 +99,7 @@ class Runner:
             consumer_group_instance_id=deployment.instance_id,
             datadir=str(deployment.data_dir / "faust"),
             autodiscover=False,
+            PartitionAssignor=WholeAssignor,
             web_enabled=False,
             topic_disable_leader=True,
             topic_allow_declare=False,

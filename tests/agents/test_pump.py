@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import aiokafka
 import pytest
@@ -29,7 +29,7 @@ from faust.types import TP
 
 from agents import pump as pump_module
 from agents.merging import ENOUGH, HOLD_S, Merge
-from agents.pump import PumpApp, PumpConsumer
+from agents.pump import PumpApp, PumpConsumer, WholeAssignor
 from agents.units import SLICE
 
 # ---- names
@@ -640,3 +640,20 @@ def test_agents_are_named_after_what_they_do() -> None:
         return list(app.agents)
 
     assert asyncio.run(run()) == ["read_intake"]
+
+
+def test_who_leads_ends_itself_rather_than_share_out_what_a_broker_does_not_know_yet() -> None:
+    class CrashError(Exception):
+        pass
+
+    def crash(code: int, reason: str) -> None:
+        raise CrashError(code, reason)
+
+    assignor = WholeAssignor(
+        cast(Any, SimpleNamespace(tracer=None, tables=None, runner=SimpleNamespace(crash=crash)))
+    )
+    known: dict[str, set[int]] = {"page-views": {0, 1}}
+    cluster = SimpleNamespace(partitions_for_topic=known.get)
+    members = {"one": SimpleNamespace(subscription=["page-views", "orders"])}
+    with pytest.raises(CrashError, match="no partitions of orders"):
+        assignor.assign(cluster, members)
