@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 CRASH = "FAULTS_CRASH"
 """``stage:step:count:delay_ms``: kill -9 when the stage has done the step for the so-manieth time, and so
-long after: a short delay hits what follows (sending outputs, or state; the local write; the commit) in its midst."""
+long after: a short delay hits what follows (sending outputs, or state; the local write; the commit) within."""
 HELD_MS = 100
 """With a delay that is longer the batch stays where it is until then, while all else goes on: such as commits."""
 STRETCH_S = "FAULTS_STRETCH_S"
