@@ -186,14 +186,13 @@ class PumpConsumer(driver.Consumer):
             if records and records[-1].offset - records[0].offset != len(records) - 1:
                 self._lacks(tp, records[0].offset, records[-1].offset)
             start = 0
-            while start < len(records):
-                # No turn of the event loop between this check and the fold.
+            while start < len(records) or unit.is_unfinished:
                 await self._wait_for_room(unit)
+                # No turn of the event loop between this check and the fold.
                 if not self._may_fold(unit, epoch):
                     self._seek_back.add(tp)
                     return
-                unit.fold(records[start : start + SLICE])
-                start = unit.next_offset - records[0].offset
+                start += unit.fold(records[start : start + SLICE])
                 await asyncio.sleep(0)
         _ = self._acked[tp]
         self._read_offset[tp] = batch[-1].offset

@@ -210,6 +210,7 @@ class FakeUnit:
     def __init__(self, next_offset: int = 0) -> None:
         self.next_offset = next_offset
         self.dead = False
+        self.parts = 0
         self.folded: list[int] = []
         self.order: list[tuple[str, int]] = []
         self.slices = 0
@@ -223,8 +224,15 @@ class FakeUnit:
             next_offset=next_offset, unit=self, time_of=lambda record: record.timestamp
         )
 
-    def fold(self, records: Sequence[Any]) -> None:
+    @property
+    def is_unfinished(self) -> bool:
+        return self.parts > 0
+
+    def fold(self, records: Sequence[Any]) -> int:
         self.slices += 1
+        if self.parts:
+            self.parts -= 1
+            return 0
         if self.inputs:
             for _, tp, record in records:
                 assert record.offset >= self.inputs[tp].next_offset, "folded twice"
@@ -237,6 +245,7 @@ class FakeUnit:
             self.next_offset = records[-1].offset + 1
         if self.during is not None:
             self.during()
+        return len(records)
 
 
 class CrashError(Exception):
@@ -323,6 +332,31 @@ def test_records_are_folded_in_slices_and_their_partition_may_be_committed() -> 
     assert unit.slices == 3
     assert PARTITION in pump.consumer._acked
     assert pump.go_back() == []
+
+
+def test_a_record_that_is_applied_in_part_is_gone_on_with_before_the_fetch_counts_as_folded() -> None:
+    unit = FakeUnit(5)
+    pump = Pump(unit)
+
+    def begin_a_long_one() -> None:
+        unit.parts, unit.during = 3, None
+
+    unit.during = begin_a_long_one
+    pump.hand_over(5)
+    assert (unit.folded, unit.slices, unit.parts) == ([5], 4, 0)
+
+
+def test_a_rebalance_in_the_middle_of_a_long_record_leaves_it() -> None:
+    unit = FakeUnit(5)
+    pump = Pump(unit)
+
+    def begin_a_long_one() -> None:
+        unit.parts, pump.consumer._epoch = 3, 1
+
+    unit.during = begin_a_long_one
+    pump.hand_over(5, 6)
+    assert unit.slices == 1
+    assert PARTITION not in pump.consumer._acked
 
 
 def test_what_was_folded_before_is_skipped() -> None:
