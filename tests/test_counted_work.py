@@ -1,4 +1,4 @@
-"""A guard against work that creeps in: calls of our functions per page view, which no clock and no machine changes."""
+"""A guard against work that creeps in: calls per page view, which no clock and no machine changes."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from tests.agents.product import SECRET, shop_events
 ROOT = Path(__file__).parents[1]
 OURS = tuple(str(ROOT / package) + "/" for package in ("agents", "schemas", "streams"))
 KNOWN = 199.9
-"""Calls per page view of a replay, as they were when this was last looked at. Write the new figure here together with
-the change that explains it."""
+"""Calls per page view of a replay, as they were when this was last looked at. A new figure comes with the change
+that explains it."""
 MOST = 0.05
 
 
