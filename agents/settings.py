@@ -238,7 +238,11 @@ def _converted(field: str, type_: Any, value: object) -> Any:
     if field.endswith("_ms"):
         if not isinstance(value, str):
             raise ValueError(f"{value!r} has no unit: write a duration {EXAMPLES}, in quotes")
-        return parse_duration(value)
+        duration_ms = parse_duration(value)
+        # Longer than a request to the broker may take, the client library refuses it.
+        if field == "session_timeout_ms" and not 1_000 <= duration_ms <= 60_000:
+            raise ValueError(f"{value} is out of range: write from 1s to 60s")
+        return duration_ms
     if value == "" and field in _MAY_BE_EMPTY:
         return None
     if field in _PATHS:

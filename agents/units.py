@@ -30,7 +30,7 @@ SLICE = 200
 FOLD_S = 0.1
 """No slice takes longer than this, a single record apart: a visitor with thousands of clicks costs milliseconds a
 record, and a slice of them would hold up the event loop beyond the lease, again after each restart."""
-STORE_EVERY_S = 0.2
+STORE_EVERY_S = 0.5
 """Pace at which state is written. Outputs go out at once; state that changes with every record, as the weights of
 a regression do, is written once for all the records of such a while. A crash makes that while be read again."""
 
@@ -290,7 +290,9 @@ class LogUnit(Unit):
         self.touch()
 
     def fold(self, records: Sequence[Fetched]) -> int:
-        """Apply records, the first of which must be at `next_offset`. Takes no turn of the event loop.
+        """Apply records, the first of which must be at `next_offset`, or as many as `FOLD_S` allows.
+
+        Takes no turn of the event loop.
 
         Returns
         -------
