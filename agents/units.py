@@ -25,7 +25,7 @@ FOLD_AHEAD = 10_000
 """Records that may be folded while a batch is being written; bounds memory when the broker is slow."""
 SLICE = 200
 """Records folded between two looks at the event loop (about 20 ms): heartbeats and other units get their turn."""
-STORE_EVERY_S = 0.2
+STORE_EVERY_S = 0.5
 """Pace at which state is written. Outputs go out at once; state that changes with every record, as the weights of
 a regression do, is written once for all the records of such a while. A crash makes that while be read again."""
 
