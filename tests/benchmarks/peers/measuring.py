@@ -100,7 +100,9 @@ class Topics:
 class Peer:
     """One way to do the job, as a process: ``COMMAND KAFKA GROUP INPUT OUTPUT FOLDER [KIND]``."""
 
-    def __init__(self, name: str, command: Sequence[str], kind: str = "", durable: bool = True) -> None:
+    def __init__(
+        self, name: str, command: Sequence[str], kind: str = "", durable: str = "disk and changelog"
+    ) -> None:
         self.name = name
         self.command = command
         self.kind = kind
