@@ -18,15 +18,16 @@ def test_a_worker_that_comes_back_under_its_name_disturbs_nobody(bench: Bench) -
     bench.wait_until_ready("a")
     bench.wait_until_ready("b", times=2)
     bench.write(1, 0, 2_000)
-    for way in (signal.SIGKILL, signal.SIGTERM):
+    # Minutes of event time lie between what is written: time runs on while nobody writes, and must not matter.
+    for begin, way in ((5_000, signal.SIGKILL), (8_000, signal.SIGTERM)):
         taken, undisturbed = bench.log("a").count("took over"), bench.log("b").count("took over")
         a.send_signal(way)
         a.wait(30)
-        bench.write(2, 2_000, 3_000)
+        bench.write(begin, begin, begin + 1_000)
         a = bench.worker("a", instance="worker-0", session_s=SESSION_S)
         bench.wait_until_ready("a", times=taken + 1)
         assert bench.log("b").count("took over") == undisturbed, "the others had to stop and take over anew"
-    bench.end(3_000)
+    bench.end(9_000)
     bench.wait(len(bench.expected()))
     bench.check()
 
@@ -37,7 +38,7 @@ def test_two_workers_that_share_a_name_by_mistake_spoil_nothing(bench: Bench) ->
     bench.write(1, 0, 1_500)
     bench.worker("twin", instance="worker-0", session_s=SESSION_S)
     bench.wait_until_ready("twin")
-    bench.write(2, 1_500, 3_000)
+    bench.write(2, 5_000, 6_500)
     # One of them, or both, see that someone else writes, and end with 76: their supervisors would start them again.
     limit = time.monotonic() + 5
     while time.monotonic() < limit and all(worker.poll() is None for worker in bench.workers):
@@ -46,6 +47,6 @@ def test_two_workers_that_share_a_name_by_mistake_spoil_nothing(bench: Bench) ->
         worker.kill()
         worker.wait()
     bench.worker("c", instance="worker-0", session_s=SESSION_S)
-    bench.end(3_000)
+    bench.end(6_500)
     bench.wait(len(bench.expected()))
     bench.check()
