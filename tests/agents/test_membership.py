@@ -4,11 +4,27 @@ from __future__ import annotations
 
 import signal
 import time
+from collections import Counter
 
 from tests.agents.toy_bench import Bench
 
 SESSION_S = 60.0
 """Longer than the bench waits for anything: who takes over, did not wait until the group gave someone up."""
+
+
+def wait_until_counted(bench: Bench) -> None:
+    """Until each event is in just one window; in which, may depend on the silence while a worker is away."""
+    wanted = {visitor: len(times) for visitor, times in bench.times.items()}
+    limit = time.monotonic() + 60
+    found: Counter[str] = Counter()
+    while found != wanted:
+        assert time.monotonic() < limit, (
+            f"{found - Counter(wanted)}, {Counter(wanted) - found}\n{bench.logs()}"
+        )
+        time.sleep(0.3)
+        found = Counter()
+        for (visitor, _), (_, views) in bench.sessions()[0].items():
+            found[visitor] += views
 
 
 def test_a_worker_that_comes_back_under_its_name_disturbs_nobody(bench: Bench) -> None:
@@ -18,7 +34,6 @@ def test_a_worker_that_comes_back_under_its_name_disturbs_nobody(bench: Bench) -
     bench.wait_until_ready("a")
     bench.wait_until_ready("b", times=2)
     bench.write(1, 0, 2_000)
-    # Minutes of event time lie between what is written: time runs on while nobody writes, and must not matter.
     for begin, way in ((5_000, signal.SIGKILL), (8_000, signal.SIGTERM)):
         taken, undisturbed = bench.log("a").count("took over"), bench.log("b").count("took over")
         a.send_signal(way)
@@ -28,8 +43,7 @@ def test_a_worker_that_comes_back_under_its_name_disturbs_nobody(bench: Bench) -
         bench.wait_until_ready("a", times=taken + 1)
         assert bench.log("b").count("took over") == undisturbed, "the others had to stop and take over anew"
     bench.end(9_000)
-    bench.wait(len(bench.expected()))
-    bench.check()
+    wait_until_counted(bench)
 
 
 def test_two_workers_that_share_a_name_by_mistake_spoil_nothing(bench: Bench) -> None:
@@ -48,5 +62,4 @@ def test_two_workers_that_share_a_name_by_mistake_spoil_nothing(bench: Bench) ->
         worker.wait()
     bench.worker("c", instance="worker-0", session_s=SESSION_S)
     bench.end(6_500)
-    bench.wait(len(bench.expected()))
-    bench.check()
+    wait_until_counted(bench)
