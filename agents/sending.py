@@ -15,13 +15,11 @@ from aiokafka import AIOKafkaProducer
 
 from agents.security import OPEN, Security
 from schemas.timestamps import format_ms
-from schemas.topics import TOPICS, partition
+from schemas.topics import KAFKA_RECORD_BYTES, TOPICS, partition
 from streams.stages import EVERY_PARTITION, Output
 
 MAX_BATCH_BYTES = 768 * 1024
-"""Below the broker's default limit for a batch (1 MiB)."""
-MAX_RECORD_BYTES = 1_000_000
-"""A single record may fill a batch up to that limit."""
+"""Below the broker's default limit for a batch (1 MiB); a larger record travels in a batch of its own."""
 
 Headers = list[tuple[str, bytes]]
 """A list, for aiokafka's builder takes no other sequence."""
@@ -198,6 +196,7 @@ class Sender:
         """Build closed batches, each with its number of records."""
         now_ms = int(time.time() * 1000)
         create = self._producer.create_batch  # type: ignore[union-attr]  # `send` has seen that it is there
+        most = TOPICS[topic].max_record_bytes if topic in TOPICS else KAFKA_RECORD_BYTES
         batches: deque[tuple[Any, int]] = deque()
         batch, count = create(), 0
         for record in records:
@@ -209,7 +208,7 @@ class Sender:
                 batch, count = create(), 0
                 added = batch.append(timestamp=now_ms, key=key, value=value, headers=headers)
             # A batch takes its first record whatever its size, and the broker would refuse it.
-            if added is None or added.size > MAX_RECORD_BYTES:
+            if added is None or added.size > most:
                 raise RecordTooLargeError(
                     f"a record for {topic} of {len(value or b'')} bytes, key {key[:80]!r}"
                 )

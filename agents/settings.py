@@ -138,7 +138,7 @@ _WORKER_TYPES = {field.name: field.type for field in msgspec.structs.fields(Work
 _WORKER_TYPES.pop("streams")
 _STREAMS_TYPES = {field.name: field.type for field in msgspec.structs.fields(Settings)}
 _LEAST = {"metrics_port": 0}
-_MOST = {"metrics_port": 65_535, "replication_factor": 32_767}
+_MOST = {"metrics_port": 65_535, "replication_factor": 32_767, "max_views": 1_000}
 
 
 def setting_names(table: str) -> dict[str, str]:

@@ -8,10 +8,13 @@ import msgspec
 
 from schemas.marks import UNKNOWN_MS
 from schemas.site_events import Cell, PageMinute, SessionCorrection, SessionExample
-from streams.credits import PageCredit, PurchaseModel
+from streams.cell_regressions import CellRegression
+from streams.credits import SIZES, PageCredit, PurchaseModel
 from streams.evidence import PageState, SiteState, TemplateState
 from streams.rankings import PageTotals
-from streams.regressions import FlatRegression
+from streams.settings import HOUR_MS
+from streams.states import KeyedState
+from streams.visitors import SEPARATOR
 
 OTHER_PAGES = "(other pages)"
 """Stands for all pages beyond `MAX_PAGES` of a site."""
@@ -29,6 +32,9 @@ class WaitingMinute(msgspec.Struct, array_like=True):
 
     def add(self, cells: tuple[Cell, ...]) -> None:
         """Put cells in; those with the same context become one, and their order is canonical."""
+        if len(cells) == 1 and not self.cells:
+            self.cells = [cells[0]]
+            return
         sums = {(c.source, c.device, c.first_view): (c.views, c.stalls) for c in self.cells}
         for cell in cells:
             context = (cell.source, cell.device, cell.first_view)
@@ -69,8 +75,19 @@ class Suspicion(msgspec.Struct, array_like=True):
     variance: float = 0.0
 
 
+class Measured(msgspec.Struct, array_like=True):
+    """What a page adds to the measure by which pages are scored, as of its last score.
+
+    `weight` and `excess` are its terms in its template's spread, `size` the place of its |z| in the site's `Sizes`.
+    """
+
+    weight: float = 0.0
+    excess: float = 0.0
+    size: int | None = None
+
+
 class PageRecord(msgspec.Struct, array_like=True):
-    """What is kept of a page.
+    """What is kept of a page. Its deadline is the hour at which it is scored.
 
     `views` and `stalls` come from minutes; `exits`, `reasons` and `totals` from closed sessions, `totals` on the
     exits that were dead ends; `credit` from closed sessions too.
@@ -87,13 +104,15 @@ class PageRecord(msgspec.Struct, array_like=True):
     suspicion: Suspicion = msgspec.field(default_factory=Suspicion)
     alert: OpenAlert | None = None
     revision: int = 0
+    measured: Measured = msgspec.field(default_factory=Measured)
 
 
 class TemplateRecord(msgspec.Struct, array_like=True):
-    """What is kept of a template: the detector's state, its pages, and what became of those who went on."""
+    """What is kept of a template: the detector's state, sums over its pages, and what became of who went on."""
 
     state: TemplateState = msgspec.field(default_factory=TemplateState)
-    pages: list[str] = []
+    weight: float = 0.0
+    excess: float = 0.0
     went_on: int = 0
     purchased: int = 0
 
@@ -122,22 +141,36 @@ class Money(msgspec.Struct, array_like=True):
 
 
 class SiteRecord(msgspec.Struct, array_like=True):
-    """What is kept of a site: the detector's state, money, templates, and pages to score at the next hour."""
+    """What is kept of a site: the detector's state, money, and when its pages were scored.
+
+    `changed` are the pages to score at `score_ms`, which is set as long as there are any.
+    """
 
     state: SiteState = msgspec.field(default_factory=SiteState)
     money: Money = msgspec.field(default_factory=Money)
-    templates: list[str] = []
     pages: int = 0
-    changed: dict[str, None] = {}
+    changed: list[str] = []
+    score_ms: int | None = None
     scored_ms: int = UNKNOWN_MS
-    open_alerts: int = 0
+
+
+class OpenAlerts(msgspec.Struct, array_like=True):
+    """How many alerts are open, of all sites of the partition."""
+
+    number: int = 0
+
+
+class Sizes(msgspec.Struct, array_like=True):
+    """How many pages of a site have a credit of which size; see `streams.credits.size_of`."""
+
+    pages: list[int] = msgspec.field(default_factory=lambda: [0] * SIZES)
 
 
 class Regressions(msgspec.Struct, array_like=True):
     """A site's regressions: stalls and dead-end exits by context, purchases by what was known before a view."""
 
-    stalls: FlatRegression = msgspec.field(default_factory=FlatRegression)
-    exits: FlatRegression = msgspec.field(default_factory=FlatRegression)
+    stalls: CellRegression = msgspec.field(default_factory=CellRegression)
+    exits: CellRegression = msgspec.field(default_factory=CellRegression)
     purchases: PurchaseModel = msgspec.field(default_factory=PurchaseModel)
 
 
@@ -150,5 +183,62 @@ STATE_TYPES: dict[str, type] = {
     "s": SiteRecord,
     "r": Regressions,
     "q": OpenAlert,
+    "z": Sizes,
+    "o": OpenAlerts,
 }
 """First character of a state key to its type. ``q`` only holds the deadline of an alert on a page gone quiet."""
+
+
+def site_of(state: KeyedState, site: str) -> SiteRecord:
+    """Record of a site; its caller puts it."""
+    return state.get(f"s{site}") or SiteRecord()
+
+
+def regressions_of(state: KeyedState, site: str) -> Regressions:
+    """Regressions of a site; their caller puts them."""
+    return state.get(f"r{site}") or Regressions()
+
+
+def page_of(
+    state: KeyedState, of_site: SiteRecord, site: str, page: str, template: str
+) -> tuple[str, PageRecord]:
+    """Record of a page, under the name that it goes by; its caller puts it, and the site's."""
+    record = state.get(f"p{site}{SEPARATOR}{page}")
+    if record is not None:
+        return page, record
+    if of_site.pages >= MAX_PAGES:
+        page, template = OTHER_PAGES, "other"
+        record = state.get(f"p{site}{SEPARATOR}{page}")
+        if record is not None:
+            return page, record
+    record = PageRecord(template)
+    of_site.pages += 1
+    key = f"t{site}{SEPARATOR}{template}"
+    if state.get(key) is None:
+        state.put(key, TemplateRecord())
+    return page, record
+
+
+def next_score(of_site: SiteRecord, at_ms: int, every_ms: int) -> int:
+    """First full hour (or other pace) that is not before a time, and not scored already."""
+    return -(-max(at_ms, of_site.scored_ms + 1) // every_ms) * every_ms
+
+
+def hour_of_week(at_ms: int) -> int:
+    """Hour of the week in UTC, 0 on Monday at midnight; 1 January 1970 was a Thursday."""
+    return (at_ms // HOUR_MS + 72) % 168
+
+
+def context_names(
+    template: str, source: str, device: str, first_view: bool, hour_of_week: int
+) -> tuple[str, ...]:
+    """Features of a view without its page: what the same visitors would do elsewhere."""
+    day, hour = divmod(hour_of_week, 24)
+    return (
+        f"template:{template}",
+        f"source:{source}",
+        f"device:{device}",
+        f"hour:{hour}",
+        "weekend" if day >= 5 else "weekday",
+        f"{template}:{'first' if first_view else 'later'}",
+    )

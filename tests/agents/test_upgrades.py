@@ -31,7 +31,7 @@ def last_records(bench: Bench) -> dict[tuple[int, bytes], int]:
 
 
 def wait_for_keys(bench: Bench, count: int) -> None:
-    limit = time.monotonic() + 60
+    limit = time.monotonic() + 120
     while len(last_records(bench)) < count:
         assert time.monotonic() < limit, bench.logs()
         time.sleep(0.3)
@@ -51,7 +51,7 @@ def test_an_upgrade_that_is_killed_again_and_again_goes_on_and_leaves_no_old_row
     bench.bury()
     new = bench.worker("b", format=2, crashes=" ".join(PLACES))  # its folder holds state of the first format
     for place in PLACES:
-        limit = time.monotonic() + 60
+        limit = time.monotonic() + 120
         while f"crashed at {place}" not in bench.log("b"):
             assert new.poll() is None, bench.logs()
             assert time.monotonic() < limit, f"no crash at {place}\n{bench.logs()}"

@@ -141,3 +141,16 @@ def test_sites_do_not_mix() -> None:
     alone = Run().follow(other).end()
     both = Run().follow([*other, *QUIET_HOURS, *broken(30)]).end()
     assert [entry for entry in both.log if b'"site":"other.example"' in entry[2]] == alone.log
+
+
+def test_open_alerts_are_those_of_all_sites_also_after_a_restart() -> None:
+    faults = [
+        minute(n, site=site, stalls=10 if n >= BROKEN_FROM else 5)
+        for n in range(210)
+        for site in ("de.example", "at.example")
+    ]
+    run = Run().follow(faults)
+    run.resume()
+    run.mark(220 * MINUTE_MS)
+    assert run.processor.context.gauges["open_alerts", ""] == 2
+    assert "o" not in run.end().kinds_left()

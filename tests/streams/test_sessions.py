@@ -318,6 +318,19 @@ def test_orders_of_one_visitor_are_bounded() -> None:
     assert run.counts["dropped", "orders"] == 100 - 5 * CLICKS_PER_VIEW
 
 
+def test_clicks_of_a_visitor_beyond_what_a_record_can_hold_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("streams.sessions.MAX_CLICKS", 5)
+    run = Run().send(*(view(n * 2 * THE_GAP) for n in range(7)))
+    assert [(refused.reason, refused.detail) for refused in run.kept.rejected] == [
+        ("too_large", "the visitor has 5 clicks already")
+    ] * 2
+    run.send(view(0))  # a copy of one that is kept
+    assert len(run.kept.rejected) == 2
+    assert len(run.end().final()) == 5
+
+
 def test_sites_are_told_once_a_minute_how_far_this_partition_has_come() -> None:
     run = Run().send(view(0)).mark(30 * SECOND_MS)
     told = run.kept.marks[-1]
