@@ -102,6 +102,9 @@ class Marker:
         await self._sender.send(batch)
         for p in progress:
             self._sent[p.upstream] = p
+        for opened in inputs:
+            if (told := self._sent.get(opened.name)) is not None:
+                opened.marked_offset = told.next_offset
 
     def _is_news(self, progress: Progress) -> bool:
         sent = self._sent.get(progress.upstream)

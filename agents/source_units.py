@@ -29,6 +29,9 @@ class InputPartition:
         First offset whose outputs are not yet acknowledged.
     acknowledged
         How far the partition had come when `done_offset` was reached; None before the first time.
+    marked_offset
+        First offset of which no mark has told yet. Only up to there the partition may be committed: whoever goes on
+        behind a record that only told the time, as the last one does, would never know of that time.
     heard_at
         When the last record was folded (s, monotonic).
     """
@@ -37,7 +40,7 @@ class InputPartition:
         self.unit = unit
         self.tp = tp
         self.processor = processor
-        self.done_offset = processor.next_offset
+        self.done_offset = self.marked_offset = processor.next_offset
         self.acknowledged: Progress | None = None
         self.heard_at = time.monotonic()
 

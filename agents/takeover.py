@@ -62,7 +62,7 @@ class Owned:
     def done_offset(self, tp: TP) -> int | None:
         """Offset from which on someone else would have to go on; None if no unit reads the partition."""
         if tp in self.inputs:
-            return self.inputs[tp].done_offset
+            return self.inputs[tp].marked_offset
         return min((unit.done_offset for unit in self.log_units.get(tp, ())), default=None)
 
     async def close(self) -> None:

@@ -15,6 +15,7 @@ from faust.types import TP
 from agents.marking import DEAF_S, RENEW_S, SILENT_S, Marker
 from agents.sending import Record, Sender
 from agents.source_units import InputPartition, SourceUnit
+from agents.takeover import Owned
 from schemas.marks import UNKNOWN_MS, Mark, Progress
 from streams.processors import SourceProcessor
 from streams.stages import Context, SourceResult
@@ -214,3 +215,20 @@ def test_a_time_in_which_nobody_could_be_heard_is_no_silence() -> None:
     bench.marker._listening_since -= SILENT_S + 1
     [progress] = bench.mark(RENEW_S)
     assert 1_000 * (SILENT_S + 1) <= progress.silence_ms < 1_000 * (SILENT_S + 30)
+
+
+def test_an_input_may_be_committed_up_to_what_marks_have_told() -> None:
+    views = Partition("page-views", next_offset=7)
+    owned = Owned(inputs={views.tp: views})
+    bench = Bench(views)
+    views.fold(5_000)
+    views.acknowledge()
+    views.fold(6_000)
+    assert owned.done_offset(views.tp) == 7
+    bench.sender.fails = True
+    with pytest.raises(TimeoutError):
+        bench.mark()
+    assert owned.done_offset(views.tp) == 7
+    bench.sender.fails = False
+    bench.mark()
+    assert owned.done_offset(views.tp) == 8

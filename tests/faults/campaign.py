@@ -51,8 +51,8 @@ def name_of(scenario: Scenario, number: int) -> str:
     return f"{scenario.fault}/{scenario.traffic}/{number}"
 
 
-def run(scenario: Scenario, number: int, seed: int, mutant: str, rows: dict[str, Row], kept: Path) -> bool:
-    """Run a scenario on a broker of its own; tell whether all was as it must be, and keep the logs if not."""
+def run(scenario: Scenario, number: int, seed: int, mutant: str, rows: dict[str, Row]) -> Path | None:
+    """Run a scenario on a broker of its own; if not all was as it must be, give the folder with the logs."""
     name = name_of(scenario, number)
     source = random.Random(f"{seed}/{name}")
     directory = Path(tempfile.mkdtemp(prefix="culdesac-faults-"))
@@ -73,12 +73,10 @@ def run(scenario: Scenario, number: int, seed: int, mutant: str, rows: dict[str,
     except Exception:  # noqa: BLE001  # whatever it is, the run is to be repeated by its name
         _say(f"{name}: {traceback.format_exc()}")
         is_equal = False
-    if is_equal:
-        shutil.rmtree(directory)
-    else:
-        shutil.rmtree(kept, ignore_errors=True)
-        shutil.move(directory, kept)
-    return is_equal
+    if not is_equal:
+        return directory
+    shutil.rmtree(directory)
+    return None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -96,7 +94,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     seed = random.SystemRandom().randrange(1_000_000) if options.seed is None else options.seed
     is_limited = options.minutes is not None or options.hours is not None
     limit_s = 60 * (options.minutes or 0.0) + 3600 * (options.hours or 0.0) if is_limited else 1800.0
-    kept = Path(tempfile.gettempdir()) / "culdesac-faults-failed"
     rows: dict[str, Row] = {}
     began = time.monotonic()
     _say(f"seed {seed}, {limit_s / 60:.0f} minutes")
@@ -109,9 +106,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             continue
         if time.monotonic() - began >= limit_s:
             break
-        if not run(scenario, number, seed, options.mutant, rows, kept):
+        logs = run(scenario, number, seed, options.mutant, rows)
+        if logs is not None:
             _say(render(rows))
-            _say(f"logs: {kept}\nagain: deploy/test {OPTION} --seed {seed} --run '{name}'")
+            _say(f"logs: {logs}\nagain: deploy/test {OPTION} --seed {seed} --run '{name}'")
             return 1
         if name == options.run:
             break

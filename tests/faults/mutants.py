@@ -20,7 +20,7 @@ from schemas.timestamps import format_ms
 from streams import processors
 from streams.stages import Output
 
-_chance = random.Random(1)
+_chance = random.Random()
 Targets = tuple[str, int]
 
 
@@ -137,7 +137,7 @@ MUTANTS: dict[str, Callable[[], None]] = {
     "commit-inputs-when-folded": commit_inputs_when_folded,
     "ignore-origins": ignore_origins,
     "keep-the-fence-behind": keep_the_fence_behind,
-    "drop-outputs": drop_outputs("sessions", 0.002),
+    "drop-outputs": drop_outputs("sessions", 0.01),
     "drop-rejections": drop_outputs("rejected-events", 0.02),
     "keep-state-at-home": keep_state_at_home,
     "state-before-outputs": write_state_before_outputs,

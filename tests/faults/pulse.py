@@ -115,10 +115,8 @@ class Pulse:
         AssertionError
             One of them takes longer than `limit_s`.
         """
+        # What follows from an offset is there before it is committed: outputs, and marks of the inputs.
         self.until_read(INPUTS, limit_s, said)
-        time.sleep(
-            1.5
-        )  # the last mark follows the last event; all else is there before an offset is committed
         self.until_read(("visitor-events",), limit_s, said)
         self.until_read(("site-events",), limit_s, said)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 CRASH = "FAULTS_CRASH"
-"""``stage:step:count:delay_ms``: kill -9 when the stage has done the step for the so-manieth time, and so
-long after: a short delay hits what follows (sending outputs, or state; the local write; the commit) within."""
+"""``stage:step:count:delay_ms``: kill -9 when the stage has done the step for the so-manieth time, and so long
+after: a short delay hits what follows in the midst of it, sending outputs or state, the local write, the commit."""
 HELD_MS = 100
 """With a delay that is longer the batch stays where it is until then, while all else goes on: such as commits."""
 STRETCH_S = "FAULTS_STRETCH_S"
