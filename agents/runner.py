@@ -301,7 +301,7 @@ class Runner:
             unit.start()
         self._beat = time.monotonic()
         self._tasks = [asyncio.ensure_future(self._mark()), asyncio.ensure_future(self._keep_lease())]
-        log.info("took over %d partitions in %.1f s, %d changelog records read", len(assignment),
+        log.info("took over %d partitions in %.2f s, %d changelog records read", len(assignment),
                  time.monotonic() - began, recovered.records)  # fmt: skip
         log.debug("units: %s", describe(self.units()))
 

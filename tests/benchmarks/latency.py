@@ -62,7 +62,10 @@ def at_rate(kafka: str, rate: float, seconds: float, steady_s: float) -> None:
         finally:
             subscriber.close()
             deployment.close()
-        sent_at = appended(kafka, deployment.prefix + "page-views")
+        sent_at, folded_at, enriched_at = (
+            appended(kafka, deployment.prefix + topic)
+            for topic in ("page-views", "visitor-events", "enriched-page-views")
+        )
     came = {name: at for name, at in sent_at.items() if from_ms <= at < until_ms}
     delays = sorted(arrived[name] - at for name, at in came.items() if name in arrived)
     done = sum(from_ms <= at < until_ms for at in arrived.values())
@@ -77,6 +80,11 @@ def at_rate(kafka: str, rate: float, seconds: float, steady_s: float) -> None:
         return
     for name, share in (("p50", 0.5), ("p99", 0.99), ("max", 1.0)):
         say(f"enriched_delay_ms_{name}", quantile(delays, share), **workload)
+    legs = ((came, folded_at), (folded_at, enriched_at), (enriched_at, arrived))
+    for leg, (begins, ends) in zip(("intake", "sessions", "subscriber"), legs, strict=True):
+        spent = sorted(ends[name] - begins[name] for name in came)
+        for name, share in (("p50", 0.5), ("p99", 0.99)):
+            say(f"delay_of_{leg}_ms_{name}", quantile(spent, share), **workload)
 
 
 def after_silence(kafka: str, silences: int) -> None:
