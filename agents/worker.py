@@ -9,7 +9,7 @@ from kafka import KafkaConsumer, TopicPartition
 
 mode.loop.use("uvloop")
 
-from agents import metrics  # noqa: E402  # Faust binds to the event loop that is chosen when it is imported
+from agents import garbage, metrics  # noqa: E402  # Faust binds to the event loop that is chosen when it is imported
 from agents.runner import Deployment, Runner  # noqa: E402
 from agents.secret import load_secret, makes_secret  # noqa: E402
 from agents.settings import SettingsError, WorkerSettings  # noqa: E402
@@ -76,6 +76,7 @@ def run_worker(settings: WorkerSettings) -> None:
         settings.data_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SettingsError(f"data_dir: {settings.data_dir}: {error.strerror}: name another folder") from None
+    garbage.look_seldom()
     deployment = make_deployment(settings)
     try:
         runner = Runner(deployment)
