@@ -16,7 +16,7 @@ import fcntl
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import msgspec
 import rocksdict
@@ -129,6 +129,8 @@ class Store:
                     f"{directory} is in use: another worker runs with this data directory; give each its own"
                 ) from error
             raise StoreError(f"{directory} can't be opened ({error}); remove it, it is rebuilt") from error
+        self._unlogged = cast(Any, rocksdict).WriteOptions()  # its types take a property for a method
+        self._unlogged.disable_wal = True
         row = self._db.get(FENCE_KEY)
         self.fence: Fence | None = None if row is None else read_fence(row)
         row = self._db.get(_PERSISTED_KEY)
@@ -144,7 +146,9 @@ class Store:
         self._fence_row: bytes | None = None
         self._pending: list[Statement] = []
         self._applied: dict[bytes, tuple[int, int]] = {}  # key to top and changelog offset of what counts
-        self._last: dict[bytes, int] = {}  # key to the changelog offset of its last record
+        self._last: dict[
+            bytes, int
+        ] = {}  # key to the changelog offset of its last record that does not count
 
     def get(self, key: bytes, /) -> bytes | None:
         """Row of a key, or None."""
@@ -184,20 +188,12 @@ class Store:
         self._read_to = last
         self._put(rows, fence, last if top >= self._open_top else self.persisted)
 
-    def _put(
-        self, rows: Iterable[tuple[bytes, bytes | None]], fence: bytes | None = None, persisted: int = -1
-    ) -> None:
-        """Write in one atomic step; without a fence the rows alone."""
-        batch = rocksdict.WriteBatch(raw_mode=True)
-        for key, row in rows:
-            if row is None:
-                batch.delete(key)
-            else:
-                batch.put(key, row)
-        if fence is not None:
-            batch.put(FENCE_KEY, fence)
-            batch.put(_PERSISTED_KEY, str(persisted).encode())
-            self.persisted = persisted
+    def _put(self, rows: Iterable[tuple[bytes, bytes | None]], fence: bytes, persisted: int) -> None:
+        """Write rows and fence in one atomic step."""
+        batch = _batch(rows)
+        batch.put(FENCE_KEY, fence)
+        batch.put(_PERSISTED_KEY, str(persisted).encode())
+        self.persisted = persisted
         self._db.write(batch)
 
     # ---- recovery
@@ -217,9 +213,9 @@ class Store:
                 self.fence, self._fence_row = fence, row
                 self._newest = max(self._newest, fence.offset)
             return
-        self._last[key] = offset
         if top <= self._base:
             # The local copy has it, or something newer.
+            self._last[key] = offset
             if row == self.get(key):
                 self._applied[key] = (top, offset)
             return
@@ -235,16 +231,23 @@ class Store:
         """
         newest: dict[bytes, bytes | None] = {}
         beyond = []
+        reach, applied = self._newest, self._applied
         for statement in self._pending:
-            if statement.top > self._newest:
+            offset, key, row, top = statement
+            counting = applied.get(key)
+            if top > reach:
                 beyond.append(statement)
-                continue
-            applied = self._applied.get(statement.key)
-            if applied is None or statement.top >= applied[0]:
-                self._applied[statement.key] = (statement.top, statement.offset)
-                newest[statement.key] = statement.row
+            elif counting is None or top >= counting[0]:
+                applied[key] = (top, offset)
+                newest[key] = row
+                if counting is None or counting[1] < offset:
+                    continue
+                # It had to wait for its fence, and stands before what counted up to now.
+                offset = counting[1]
+            self._last[key] = max(offset, self._last.get(key, -1))
         self._pending = beyond
-        self._put(newest.items())
+        # Without the log of writes it costs half; the fence is written after all of it is on disk.
+        self._db.write(_batch(newest.items()), self._unlogged)
 
     def end_recovery(self, read_to: int = -1) -> list[bytes]:
         """Make what was read the state.
@@ -264,7 +267,7 @@ class Store:
         self._settle()
         beyond = self._pending
         self._open_top = max((statement.top for statement in beyond), default=-1)
-        heal = [key for key, offset in self._last.items() if self._applied.get(key, (0, -1))[1] != offset]
+        heal = [key for key, offset in self._last.items() if self._applied.get(key, (0, -1))[1] < offset]
         unsettled = [self._last[key] for key in heal] + [statement.offset for statement in beyond[:1]]
         if self.fence is not None:
             if self._newest > self.fence.offset:
@@ -273,6 +276,7 @@ class Store:
                 heal.append(FENCE_KEY)
                 unsettled.append(self._last_fence[1])
             row = self._fence_row or write_fence(self.fence)
+            self._db.flush()
             self._put((), row, min(unsettled) - 1 if unsettled else self._read_to)
         self._begin()
         return heal
@@ -280,6 +284,16 @@ class Store:
     def close(self) -> None:
         """Give the folder back."""
         self._db.close()
+
+
+def _batch(rows: Iterable[tuple[bytes, bytes | None]]) -> Any:
+    batch = rocksdict.WriteBatch(raw_mode=True)
+    for key, row in rows:
+        if row is None:
+            batch.delete(key)
+        else:
+            batch.put(key, row)
+    return batch
 
 
 def write_fence(fence: Fence) -> bytes:

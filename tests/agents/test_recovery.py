@@ -12,7 +12,7 @@ import pytest
 from kafka import KafkaProducer
 from kafka.admin import KafkaAdminClient, NewTopic
 
-from agents import recovery, stores
+from agents import metrics, recovery, stores
 from agents.broker import EmbeddedKafka
 from agents.recovery import Recovered, recover
 from agents.stores import FENCE_KEY, Store, StoreError, top_header, write_fence
@@ -91,6 +91,31 @@ def test_a_long_changelog_without_fences_on_the_way_is_not_held_in_memory(
     assert changelog.recover(store).records == 1_001
     assert len(list(store.rows())) == 1_000
     assert most <= 100
+    store.close()
+
+
+def test_the_log_and_a_metric_show_how_far_it_is(
+    changelog: Changelog, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(recovery, "REPORT_S", -1.0)
+    for number in range(1_000):
+        changelog.write(b"v%d" % number, b"1", number)
+    changelog.fence(999)
+    store = changelog.store()
+    remaining = metrics.recovering_records.labels()
+    seen = []
+    take = Store.recover
+
+    def watch(self: Store, statement: stores.Statement) -> None:
+        take(self, statement)
+        seen.append(remaining._value.get())
+
+    monkeypatch.setattr(Store, "recover", watch)
+    with caplog.at_level("INFO"):
+        changelog.recover(store)
+    assert seen[0] == 1_001
+    assert remaining._value.get() == 0
+    assert "recovering state: 1001 of about 1001 changelog records (100 %)" in caplog.text
     store.close()
 
 

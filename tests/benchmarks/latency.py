@@ -14,7 +14,9 @@ import argparse
 import os
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from agents.broker import EmbeddedKafka
 from tests.agents.product import Deployment
@@ -69,7 +71,7 @@ def at_rate(kafka: str, rate: float, seconds: float, steady_s: float) -> None:
     came = {name: at for name, at in sent_at.items() if from_ms <= at < until_ms}
     delays = sorted(arrived[name] - at for name, at in came.items() if name in arrived)
     done = sum(from_ms <= at < until_ms for at in arrived.values())
-    workload = {
+    workload: dict[str, Any] = {
         "events_per_second": rate, "page_views": len(came), "steady_after_s": steady_s,
         "shop_speed": SPEED, "load_before": load,
     }  # fmt: skip
@@ -80,8 +82,12 @@ def at_rate(kafka: str, rate: float, seconds: float, steady_s: float) -> None:
         return
     for name, share in (("p50", 0.5), ("p99", 0.99), ("max", 1.0)):
         say(f"enriched_delay_ms_{name}", quantile(delays, share), **workload)
-    legs = ((came, folded_at), (folded_at, enriched_at), (enriched_at, arrived))
-    for leg, (begins, ends) in zip(("intake", "sessions", "subscriber"), legs, strict=True):
+    legs: dict[str, tuple[Mapping[str, float], Mapping[str, float]]] = {
+        "intake": (came, folded_at),
+        "sessions": (folded_at, enriched_at),
+        "subscriber": (enriched_at, arrived),
+    }
+    for leg, (begins, ends) in legs.items():
         spent = sorted(ends[name] - begins[name] for name in came)
         for name, share in (("p50", 0.5), ("p99", 0.99)):
             say(f"delay_of_{leg}_ms_{name}", quantile(spent, share), **workload)
