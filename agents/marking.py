@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from agents.sending import Record, Sender, encode
-from agents.units import Unit
+from agents.source_units import InputPartition
 from schemas.marks import Mark, Progress
 from streams.stages import EVERY_PARTITION, Output
 
@@ -36,8 +36,8 @@ class Marker:
         Topic to number of partitions.
     upstreams
         How many input partitions there are in all, on all workers.
-    units
-        Gives the input units of this worker.
+    inputs
+        Gives the input partitions of this worker.
     ends
         Gives the end offset of the input partitions by name (``page-views/0``).
     """
@@ -47,13 +47,13 @@ class Marker:
         sender: Sender,
         partitions: Mapping[str, int],
         upstreams: int,
-        units: Callable[[], Sequence[Unit]],
-        ends: Callable[[Sequence[Unit]], Awaitable[Offsets]],
+        inputs: Callable[[], Sequence[InputPartition]],
+        ends: Callable[[Sequence[InputPartition]], Awaitable[Offsets]],
     ) -> None:
         self._sender = sender
         self._partitions = partitions
         self._upstreams = upstreams
-        self._units = units
+        self._inputs = inputs
         self._ends = ends
         self._sent: dict[str, Progress] = {}
         self._renewed_at = 0.0
@@ -66,17 +66,17 @@ class Marker:
 
     async def mark(self) -> None:
         """Write one mark, if there is anything new to say."""
-        units = [unit for unit in self._units() if not unit.dead]
+        inputs = [opened for opened in self._inputs() if not opened.unit.dead]
         now = time.monotonic()
         news = [
-            unit.acknowledged
-            for unit in units
-            if unit.acknowledged is not None and self._is_news(unit.acknowledged)
+            opened.acknowledged
+            for opened in inputs
+            if opened.acknowledged is not None and self._is_news(opened.acknowledged)
         ]
         if now - self._renewed_at >= RENEW_S:
             self._renewed_at = now
             spoken = {progress.upstream for progress in news}
-            news += [p for p in await self._silences(units, now) if p.upstream not in spoken]
+            news += [p for p in await self._silences(inputs, now) if p.upstream not in spoken]
         if not news:
             return
         progress = tuple(sorted(news, key=lambda p: p.upstream))
@@ -92,23 +92,22 @@ class Marker:
         sent = self._sent.get(progress.upstream)
         return sent is None or (sent.next_offset, sent.time_ms) != (progress.next_offset, progress.time_ms)
 
-    async def _silences(self, units: Sequence[Unit], now: float) -> list[Progress]:
+    async def _silences(self, inputs: Sequence[InputPartition], now: float) -> list[Progress]:
         quiet = [
-            unit
-            for unit in units
-            if unit.idle.is_set() and (now - unit.heard_at >= SILENT_S or unit.next_offset == 0)
+            opened
+            for opened in inputs
+            if opened.is_idle and (now - opened.heard_at >= SILENT_S or opened.next_offset == 0)
         ]
         if not quiet:
             return []
         ends = await self._ends(quiet)
         silences = []
-        for unit in quiet:
-            processor = unit.processor
+        for opened in quiet:
             # Looked at again after the question: a record may have come meanwhile.
-            end = ends.get(processor.context.upstream)
-            if end is None or unit.dead or not unit.idle.is_set() or unit.next_offset < end:
+            end = ends.get(opened.name)
+            if end is None or opened.unit.dead or not opened.is_idle or opened.next_offset < end:
                 continue
-            base = unit.acknowledged or processor.progress()  # type: ignore[union-attr]  # a source's processor
-            silence_ms = int((now - unit.heard_at) * 1000)
-            silences.append(Progress(base.upstream, unit.next_offset, base.time_ms, silence_ms))
+            base = opened.acknowledged or opened.processor.progress()
+            silence_ms = int((now - opened.heard_at) * 1000)
+            silences.append(Progress(base.upstream, opened.next_offset, base.time_ms, silence_ms))
         return silences

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,9 @@ from aiokafka.errors import IllegalStateError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-from agents.units import SLICE, Unit
+from agents.merging import LAG, Merge
+from agents.source_units import InputPartition
+from agents.units import SLICE, LogUnit, Unit
 
 if TYPE_CHECKING:
     from agents.runner import Runner
@@ -48,6 +51,7 @@ class PumpConsumer(driver.Consumer):
         self._epoch = 0
         self._seek_back: set[TP] = set()
         self._sought: dict[TP, tuple[int, int]] = {}
+        self._merge = Merge()
         super().__init__(*args, **kwargs)
 
     # ---- what the runner asks
@@ -70,13 +74,14 @@ class PumpConsumer(driver.Consumer):
     def stop_flow(self) -> None:
         """Stop folding: a rebalance begins, or the worker stops."""
         self._epoch += 1
+        self._seek_back |= self._merge.drop()
         super().stop_flow()
 
     async def wait_empty(self) -> None:
         """Let units finish, then commit; called when partitions are revoked and when the worker stops."""
         runner = self.app.runner
         await runner.drain(DRAIN_S)
-        for tp in runner.source_partitions():
+        for tp in runner.owned.partitions():
             # Faust forgets revoked partitions before their last commit: make it look at them once more.
             _ = self._acked[tp]
         try:
@@ -87,7 +92,7 @@ class PumpConsumer(driver.Consumer):
             await runner.release()
 
     def _new_offset(self, tp: TP) -> int | None:
-        return self.app.runner.committable(tp)
+        return self.app.runner.owned.done_offset(tp)
 
     async def _commit_offsets(self, offsets: Mapping[TP, int], start_new_transaction: bool = True) -> bool:
         before = {tp: self._committed_offset[tp] for tp in offsets}
@@ -96,6 +101,13 @@ class PumpConsumer(driver.Consumer):
             # Faust takes them for committed all the same: it would not try again, nor the watchdog notice.
             self._committed_offset.update(before)
         return done
+
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
+        wanted = active_partitions
+        if active_partitions:
+            # No partitions would mean all of them.
+            wanted = active_partitions - self._merge.full() or active_partitions
+        return await super()._getmany(wanted, timeout)
 
     async def _drain_messages(self, fetcher: Any) -> None:
         try:
@@ -110,9 +122,10 @@ class PumpConsumer(driver.Consumer):
                 await asyncio.sleep(0)
                 if self.should_stop:
                     break
-                # Page views before what was done on them: a backlog is then nearly in the order of time.
+                # Logs first, then page views before what was done on them.
                 for tp, batch in sorted((records or {}).items(), key=self._rank):
                     await self._hand_over(TP(tp.topic, tp.partition), batch, active, epoch)
+                await self._fold_inputs(active, epoch)
         except self.consumer_stopped_errors:
             if not self.app.should_stop:
                 self.app.runner.crash(70, "the broker connection stopped")
@@ -132,46 +145,103 @@ class PumpConsumer(driver.Consumer):
         return not unit.dead and epoch == self._epoch and self.flow_active
 
     async def _hand_over(self, tp: TP, batch: list[Any], active: set[TP] | None, epoch: int) -> None:
-        units = self.app.runner.units_of(tp)
-        if not units or (active is not None and tp not in active):
+        opened = self.app.runner.input_of(tp)
+        units = self.app.runner.log_units_of(tp)
+        if not (opened or units) or (active is not None and tp not in active):
             self._seek_back.add(tp)
-            return
+        elif opened is not None:
+            self._hold(tp, opened, batch)
+        else:
+            await self._fold_log(tp, units, batch, epoch)
+
+    async def _fold_log(self, tp: TP, units: list[LogUnit], batch: list[Any], epoch: int) -> None:
         for unit in units:
-            if batch[-1].offset < unit.next_offset:
-                continue
-            start = 0
-            while batch[start].offset < unit.next_offset:
-                start += 1
-            if batch[start].offset > unit.next_offset and not self._accept_gap(tp, unit, batch[start].offset):
-                self._seek_back.add(tp)
+            records = self._from_next(tp, batch, unit.next_offset)
+            if records is None:
                 return
-            if not unit.is_source and batch[-1].offset - batch[start].offset != len(batch) - 1 - start:
-                self._lacks(tp, batch[start].offset, batch[-1].offset)
-            while start < len(batch):
-                while not unit.room.is_set() and not unit.dead:
-                    await unit.room.wait()
+            if records and records[-1].offset - records[0].offset != len(records) - 1:
+                self._lacks(tp, records[0].offset, records[-1].offset)
+            for start in range(0, len(records), SLICE):
                 # No turn of the event loop between this check and the fold.
+                await self._wait_for_room(unit)
                 if not self._may_fold(unit, epoch):
                     self._seek_back.add(tp)
                     return
-                unit.fold(batch[start : start + SLICE])
-                start += SLICE
+                unit.fold(records[start : start + SLICE])
                 await asyncio.sleep(0)
         _ = self._acked[tp]
         self._read_offset[tp] = batch[-1].offset
 
-    def _accept_gap(self, tp: TP, unit: Unit, found: int) -> bool:
+    def _hold(self, tp: TP, opened: InputPartition, batch: list[Any]) -> None:
+        """Keep fetched records of an input until those of the others are there, too."""
+        records = self._from_next(tp, batch, self._merge.end(tp) or opened.next_offset, is_input=True)
+        if records:
+            time_of = opened.time_of
+            self._merge.add(tp, [(time_of(record), record) for record in records], records[-1].offset + 1)
+
+    async def _fold_inputs(self, active: set[TP] | None, epoch: int) -> None:
+        """Fold what is held of the inputs, in order of event time."""
+        runner, merge = self.app.runner, self._merge
+        if epoch != self._epoch or not runner.is_open:
+            self._seek_back |= merge.drop()
+            return
+        records = merge.take(self._behind(active), time.monotonic())
+        for start in range(0, len(records), SLICE):
+            part = records[start : start + SLICE]
+            unit = runner.owned.inputs[part[0][1]].unit
+            await self._wait_for_room(unit)
+            if not self._may_fold(unit, epoch):
+                self._seek_back |= merge.drop() | {tp for _, tp, _ in records[start:]}
+                return
+            unit.fold(part)
+            for _, tp, record in part:
+                self._read_offset[tp] = record.offset
+            await asyncio.sleep(0)
+        for tp in {tp for _, tp, _ in records}:
+            _ = self._acked[tp]
+
+    def _behind(self, active: set[TP] | None) -> set[TP]:
+        """Input partitions of which more stands in the log than has been fetched, as far as is known."""
+        behind = set()
+        for tp, opened in self.app.runner.owned.inputs.items():
+            if active is None or tp in active:
+                try:
+                    end = self.highwater(tp)
+                except IllegalStateError:
+                    continue  # taken away just now, which the next look will see
+                fetched = self._merge.end(tp) or opened.next_offset
+                if end is not None and end - fetched > LAG:
+                    behind.add(tp)
+        return behind
+
+    async def _wait_for_room(self, unit: Unit) -> None:
+        while not unit.room.is_set() and not unit.dead:
+            await unit.room.wait()
+
+    def _from_next(
+        self, tp: TP, batch: list[Any], next_offset: int, is_input: bool = False
+    ) -> list[Any] | None:
+        """Cut off what was taken before; None if records lack before the rest, which has to be asked for again."""
+        start = 0
+        while start < len(batch) and batch[start].offset < next_offset:
+            start += 1
+        records = batch[start:]
+        if not records or records[0].offset == next_offset:
+            return records
+        if self._accept_gap(tp, next_offset, records[0].offset, is_input):
+            return records
+        self._seek_back.add(tp)
+        return None
+
+    def _accept_gap(self, tp: TP, next_offset: int, found: int, is_input: bool) -> bool:
         """Ask once more before believing that records are missing."""
-        if self._sought.get(tp) != (self._epoch, unit.next_offset):
+        if self._sought.get(tp) != (self._epoch, next_offset):
             return False
-        if unit.is_source:
+        if is_input:
             # Compaction, an aborted transaction, or retention: the producers' log has no such records.
-            log.warning(
-                "%s/%d has no records from %d to %d", tp.topic, tp.partition, unit.next_offset, found - 1
-            )
-            unit.next_offset = found
+            log.warning("%s/%d has no records from %d to %d", tp.topic, tp.partition, next_offset, found - 1)
             return True
-        self._lacks(tp, unit.next_offset, found - 1)
+        self._lacks(tp, next_offset, found - 1)
         return False
 
     def _lacks(self, tp: TP, first: int, last: int) -> None:
@@ -182,13 +252,16 @@ class PumpConsumer(driver.Consumer):
         )
 
     async def _go_back(self) -> None:
-        assignment = self.assignment() if self._seek_back else ()
+        runner, assignment = self.app.runner, self.assignment() if self._seek_back else ()
         for tp in list(self._seek_back):
-            units = self.app.runner.units_of(tp)
+            opened = runner.input_of(tp)
+            nexts = [unit.next_offset for unit in runner.log_units_of(tp)]
+            if opened is not None:
+                nexts.append(self._merge.end(tp) or opened.next_offset)
             if tp not in assignment:
                 self._seek_back.discard(tp)
-            elif units:
-                offset = min(unit.next_offset for unit in units)
+            elif nexts:
+                offset = min(nexts)
                 try:
                     await self.seek(tp, offset)
                 except IllegalStateError:

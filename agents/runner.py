@@ -19,81 +19,30 @@ long that the group may have given it up; 78 a record went past the pump; 79 the
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
 import os
 import sys
 import time
 import traceback
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any, cast
 
 from faust.types import TP
 
+from agents.deployments import Deployment
 from agents.marking import Marker
 from agents.pump import PumpApp, PumpConsumer
-from agents.recovery import recover
 from agents.sending import Sender
-from agents.stores import FENCE_KEY, Store, StoreError, lock_folder
-from agents.units import Unit, describe
-from streams.processors import LogProcessor, SourceProcessor
-from streams.stages import LogStage, SourceStage
+from agents.source_units import InputPartition
+from agents.stores import StoreError, lock_folder
+from agents.takeover import Owned, Takeover
+from agents.units import LogUnit
 
 log = logging.getLogger(__name__)
 
 LEASE = 0.8
 """Part of the session time that the event loop may stand still: beyond, someone else may own the partitions."""
-RECORDS_IN_MEMORY = 50_000
-"""State records held decoded per unit; the rest is read from the local store."""
-ROWS_AT_ONCE = 20_000
-"""Rows whose deadlines are restored between two looks at the event loop (about 50 ms)."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Deployment:
-    """Where and what to run.
-
-    Attributes
-    ----------
-    kafka, app_id, prefix
-        Bootstrap servers; name of the consumer group; prefix of all topics' names.
-    data_dir
-        Of the local state; each worker of a machine needs its own.
-    partitions
-        Topic (without prefix) to its number of partitions, changelogs too.
-    sources, logs
-        Stages without and with state.
-    out_of_orderness_ms
-        See `SourceProcessor`.
-    session_s
-        A worker that is silent for so long is given up by the group (s).
-    checkpoint
-        Awaited with stage and step between the writes of a batch; for tests that stop there.
-    """
-
-    kafka: str
-    app_id: str
-    data_dir: Path
-    partitions: Mapping[str, int]
-    sources: Sequence[SourceStage]
-    logs: Sequence[LogStage]
-    out_of_orderness_ms: int
-    prefix: str = ""
-    session_s: float = 10.0
-    checkpoint: Callable[[str, str], Awaitable[None]] | None = None
-    topics_of_sources: Sequence[str] = field(init=False)
-
-    def __post_init__(self) -> None:
-        """Collect what is derived."""
-        topics = [topic for stage in self.sources for topic in stage.inputs]
-        object.__setattr__(self, "topics_of_sources", topics)
-
-    def changelog(self, stage: str) -> str:
-        """Topic that a stage's state can be rebuilt from, without prefix."""
-        return f"culdesac-{stage}-changelog"
 
 
 class Runner:
@@ -105,6 +54,8 @@ class Runner:
         Of the group, in which the units were opened.
     is_open
         Whether records may be folded.
+    owned
+        Units of the partitions that this worker owns.
     progress_at
         When a takeover last got on (s, monotonic): a long one is no standstill.
 
@@ -121,8 +72,7 @@ class Runner:
         self.generation = -1
         self.is_open = False
         self.progress_at = time.monotonic()
-        self._units: dict[TP, list[Unit]] = defaultdict(list)
-        self._stores: list[Store] = []
+        self.owned = Owned()
         self._tasks: list[asyncio.Task[None]] = []
         self._opening: asyncio.Task[None] | None = None
         self._beat = time.monotonic()
@@ -168,28 +118,19 @@ class Runner:
         """Faust's consumer, which is ours."""
         return cast(PumpConsumer, self.app.consumer)
 
-    def units_of(self, tp: TP) -> list[Unit]:
-        """Units that read a partition; none while it is not open."""
-        return self._units.get(tp, []) if self.is_open else []
+    def log_units_of(self, tp: TP) -> list[LogUnit]:
+        """Units that read a partition of a log; none while it is not open."""
+        return self.owned.log_units.get(tp, []) if self.is_open else []
+
+    def input_of(self, tp: TP) -> InputPartition | None:
+        """Input partition of a source unit; None while it is not open."""
+        return self.owned.inputs.get(tp) if self.is_open else None
 
     def rank(self, topic: str) -> int:
         """Place of a topic among those that are fetched together: logs first, then inputs as they are declared."""
         inputs = self.deployment.topics_of_sources
         name = topic.removeprefix(self.deployment.prefix)
         return inputs.index(name) + 1 if name in inputs else 0
-
-    def units(self) -> list[Unit]:
-        """All units of this worker."""
-        return [unit for units in self._units.values() for unit in units]
-
-    def source_partitions(self) -> list[TP]:
-        """Partitions that units read."""
-        return list(self._units)
-
-    def committable(self, tp: TP) -> int | None:
-        """Offset from which on someone else would have to go on."""
-        units = self._units.get(tp)
-        return min(unit.done_offset for unit in units) if units else None
 
     def crash(self, code: int, reason: str) -> None:
         """End this process at once; whoever starts next goes on where it was."""
@@ -208,7 +149,7 @@ class Runner:
     async def drain(self, seconds: float) -> None:
         """Let units finish what they have folded, unless this worker has been given up by the group."""
         await self._stop_opening()
-        live = [unit for unit in self.units() if not unit.dead]
+        live = [unit for unit in self.owned.units() if not unit.dead]
         if live and self.consumer.is_member(self.generation):
             waits = [asyncio.ensure_future(unit.idle.wait()) for unit in live]
             _, late = await asyncio.wait(waits, timeout=seconds)
@@ -228,12 +169,7 @@ class Runner:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for unit in self.units():
-            await unit.stop()
-        self._units.clear()
-        for store in self._stores:
-            store.close()
-        self._stores = []
+        await self.owned.close()
 
     async def _stop_opening(self) -> None:
         """Break off a takeover that has been overtaken; it must be gone before its stores are closed."""
@@ -270,40 +206,15 @@ class Runner:
         # What units of before have sent must be in the changelogs before these are read.
         if not await self.sender.flush(self.sender.timeout_s):
             raise TimeoutError("the broker does not acknowledge what was sent")
-        consumer, deployment = self.consumer, self.deployment
-        assignment = sorted(consumer.assignment())
-        began = time.monotonic()
-        stores: dict[tuple[str, int], Store] = {}
-        for stage in deployment.logs:
-            for tp in assignment:
-                if tp.topic == deployment.prefix + stage.log:
-                    directory = deployment.data_dir / "state" / stage.name / str(tp.partition)
-                    store = Store(directory)
-                    stores[self._changelog_of(stage, tp)] = store
-                    self._stores.append(store)
-        recovered = await recover(deployment.kafka, stores, progress=self._get_on)
-        earliest = await consumer.earliest_offsets(*assignment) if assignment else {}
-        committed = await consumer.seek_to_committed() if assignment else {}
-        for tp in assignment:
-            topic = tp.topic.removeprefix(deployment.prefix)
-            first, done = earliest.get(tp) or 0, committed.get(tp)
-            for source in deployment.sources:
-                if topic in source.inputs:
-                    self._add_source(source, topic, tp, max(first, done or 0))
-            for stage in deployment.logs:
-                if topic == stage.log:
-                    target = self._changelog_of(stage, tp)
-                    await self._add_log(stage, tp, stores[target], recovered.heal[target], first, done)
+        takeover = Takeover(self.deployment, self.sender, self.crash, self.check_lease, self._get_on)
+        await takeover.fill(self.owned, self.consumer)
         if self.app.consumer_generation_id != generation:
             return
         self.generation, self.is_open = generation, True
-        for unit in self.units():
+        for unit in self.owned.units():
             unit.start()
         self._beat = time.monotonic()
         self._tasks = [asyncio.ensure_future(self._mark()), asyncio.ensure_future(self._keep_lease())]
-        log.info("took over %d partitions in %.2f s, %d changelog records read", len(assignment),
-                 time.monotonic() - began, recovered.records)  # fmt: skip
-        log.debug("units: %s", describe(self.units()))
 
     def _get_on(self) -> None:
         self.progress_at = time.monotonic()
@@ -314,57 +225,6 @@ class Runner:
             self.check_lease()
             self._beat = time.monotonic()
 
-    def _changelog_of(self, stage: LogStage, tp: TP) -> tuple[str, int]:
-        return self.deployment.prefix + self.deployment.changelog(stage.name), tp.partition
-
-    def _add_source(self, stage: SourceStage, topic: str, tp: TP, next_offset: int) -> None:
-        processor = SourceProcessor(stage, topic, tp.partition, self.deployment.out_of_orderness_ms)
-        processor.next_offset = next_offset
-        self._units[tp].append(self._unit(processor, tp, next_offset))
-
-    async def _add_log(
-        self, stage: LogStage, tp: TP, store: Store, heal: list[bytes], first: int, committed: int | None
-    ) -> None:
-        fence = store.fence
-        if fence is None and (committed or 0) > first:
-            raise StoreError(
-                f"{tp.topic}/{tp.partition} was read up to {committed}, but {stage.name} has no state: its "
-                f"changelog {self.deployment.changelog(stage.name)} was lost; start anew under another app id"
-            )
-        processor = LogProcessor(stage, tp.partition, store, RECORDS_IN_MEMORY, fence)
-        state = processor.context.state
-        rows = store.rows()
-        while chunk := list(itertools.islice(rows, ROWS_AT_ONCE)):
-            state.restore(chunk)
-            await asyncio.sleep(0)
-        state.touch(key.decode() for key in heal if key != FENCE_KEY)
-        next_offset = first if fence is None else fence.offset + 1
-        unit = self._unit(processor, tp, next_offset, store, self.deployment.changelog(stage.name))
-        if heal:
-            unit.touch()
-        self._units[tp].append(unit)
-
-    def _unit(
-        self,
-        processor: SourceProcessor | LogProcessor,
-        tp: TP,
-        next_offset: int,
-        store: Store | None = None,
-        changelog: str = "",
-    ) -> Unit:
-        return Unit(
-            processor,
-            tp.topic,
-            self.sender,
-            self.deployment.partitions,
-            next_offset,
-            self.crash,
-            store,
-            changelog,
-            self.deployment.checkpoint,
-            self.check_lease,
-        )
-
     # ---- marks
 
     async def _mark(self) -> None:
@@ -373,19 +233,13 @@ class Runner:
         if not upstreams:
             return
 
-        def sources() -> list[Unit]:
-            return [unit for unit in self.units() if unit.is_source]
+        async def ends(inputs: Sequence[InputPartition]) -> dict[str, int]:
+            found = await self.consumer.highwaters(*(opened.tp for opened in inputs))
+            return {opened.name: end for opened in inputs if (end := found.get(opened.tp)) is not None}
 
-        async def ends(units: Sequence[Unit]) -> dict[str, int]:
-            tps = [TP(unit.topic, unit.partition) for unit in units]
-            found = await self.consumer.highwaters(*tps)
-            return {
-                unit.processor.context.upstream: end
-                for unit, tp in zip(units, tps, strict=True)
-                if (end := found.get(tp)) is not None
-            }
-
-        marker = Marker(self.sender, deployment.partitions, upstreams, sources, ends)
+        marker = Marker(
+            self.sender, deployment.partitions, upstreams, lambda: list(self.owned.inputs.values()), ends
+        )
         try:
             await marker.run()
         except asyncio.CancelledError:

@@ -1,4 +1,4 @@
-"""Units: one stage on one partition, folding ahead while its last batch is being written.
+"""Units: a stage on what a worker owns of its input, folding ahead while its last batch is being written.
 
 The order of writes is the guarantee. A batch of a unit goes out as
 (1) its outputs, acknowledged; (2) its changed state, then its fence, to the changelog, acknowledged; (3) state,
@@ -12,21 +12,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Protocol
 
 from agents import metrics
 from agents.sending import Record, Sender, encode
 from agents.stores import FENCE_KEY, ForeignWriterError, Store, top_header, write_fence
-from schemas.marks import Progress
-from streams.processors import LogProcessor, SourceProcessor
+from streams.processors import LogProcessor
+from streams.stages import Context, Output
 
 FOLD_AHEAD = 10_000
 """Records that may be folded while a batch is being written; bounds memory when the broker is slow."""
 SLICE = 200
 """Records folded between two looks at the event loop (about 20 ms): heartbeats and other units get their turn."""
-
-
 STORE_EVERY_S = 0.2
 """Pace at which state is written. Outputs go out at once; state that changes with every record, as the weights of
 a regression do, is written once for all the records of such a while. A crash makes that while be read again."""
@@ -45,64 +43,51 @@ class DroppedError(Exception):
 
 
 class Unit:
-    """One stage on one partition.
+    """What units have in common: outputs that wait, and one task that writes them, a batch at a time.
 
     Parameters
     ----------
-    processor
-        What to do with the records.
-    topic
-        Of the source, with the deployment's prefix.
+    stage
+        Name of the stage.
     sender, partitions
         Where outputs go; topic to number of partitions.
-    next_offset
-        First offset to fold.
-    store, changelog
-        Where the state is kept; None for a stage without state.
     crash
         Called with an exit code and a reason when the unit can't go on; must not return.
-    check
-        Called before each write; must not return when this worker may have been given up by the group.
     checkpoint
         Awaited with stage and step between the writes; see `Deployment`.
+    check
+        Called before each write; must not return when this worker may have been given up by the group.
+
+    Attributes
+    ----------
+    dead
+        Nothing of it may be written any more.
+    pending
+        Records that were folded and are not being written yet.
+    idle, room
+        Set while all that was folded is written; while more may be folded.
     """
 
     def __init__(
         self,
-        processor: SourceProcessor | LogProcessor,
-        topic: str,
+        stage: str,
         sender: Sender,
         partitions: Mapping[str, int],
-        next_offset: int,
         crash: Callable[[int, str], None],
-        store: Store | None = None,
-        changelog: str = "",
         checkpoint: Callable[[str, str], Awaitable[None]] | None = None,
         check: Callable[[], None] | None = None,
     ) -> None:
-        self.processor = processor
-        self.partition = processor.partition
-        self.topic = topic
-        self.next_offset = next_offset
-        self.done_offset = next_offset
-        self.store = store
+        self.stage = stage
         self.dead = False
         self.pending = 0
-        self.acknowledged: Progress | None = None
-        self.heard_at = time.monotonic()
-        self.stage = processor.stage.name
         self._sender = sender
         self._partitions = partitions
-        self._changelog = changelog
         self._crash = crash
         self._checkpoint = checkpoint
         self._check = check
-        self._source = f"/culdesac/{self.stage}".encode()
+        self._source = f"/culdesac/{stage}".encode()
         self._outbox: dict[tuple[str, int], list[Record]] = {}
         self._received_ms: list[int] = []
-        self._unstored = False
-        self._store_at = 0.0
-        self._touched = False
         self._wake = asyncio.Event()
         self.idle = asyncio.Event()
         self.room = asyncio.Event()
@@ -110,21 +95,9 @@ class Unit:
         self.room.set()
         self._task: asyncio.Task[None] | None = None
 
-    @property
-    def is_source(self) -> bool:
-        """Whether this is a stage without state on a foreign topic."""
-        return isinstance(self.processor, SourceProcessor)
-
     def start(self) -> None:
         """Begin to write what is folded."""
         self._task = asyncio.ensure_future(self._flush_forever())
-        if self._touched or self.processor.context.state.is_dirty:
-            self.touch()
-
-    def touch(self) -> None:
-        """Write the fence again, and what of the state is marked as changed, although nothing was folded."""
-        self._touched = True
-        self._notify()
 
     def kill(self) -> None:
         """Stop writing at once; what was not written is read again by whoever owns the partition next."""
@@ -136,28 +109,30 @@ class Unit:
         for event in (self._wake, self.room, self.idle):
             event.set()
 
-    def fold(self, records: Sequence[Fetched]) -> None:
-        """Apply records, the first of which must be at `next_offset`. Takes no turn of the event loop."""
-        began = time.thread_time()
-        apply, outbox, partitions, source = (
-            self.processor.apply,
-            self._outbox,
-            self._partitions,
-            self._source,
-        )
-        for fetched in records:
-            for output in apply(fetched.offset, fetched.timestamp, fetched.value):
-                targets, record = encode(output, partitions, source)
-                for target in targets:
-                    if target in outbox:
-                        outbox[target].append(record)
-                    else:
-                        outbox[target] = [record]
-                if output.received_ms is not None:
-                    self._received_ms.append(output.received_ms)
-        self.next_offset = records[-1].offset + 1
-        self.pending += len(records)
-        self.heard_at = time.monotonic()
+    async def stop(self) -> None:
+        """Kill, and wait until nothing of it runs."""
+        self.kill()
+        if self._task is not None:
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    # ---- folding
+
+    def _take(self, outputs: Iterable[Output]) -> None:
+        """Put outputs where they wait to be sent."""
+        outbox = self._outbox
+        for output in outputs:
+            targets, record = encode(output, self._partitions, self._source)
+            for target in targets:
+                if target in outbox:
+                    outbox[target].append(record)
+                else:
+                    outbox[target] = [record]
+            if output.received_ms is not None:
+                self._received_ms.append(output.received_ms)
+
+    def _folded(self, count: int, began: float) -> None:
+        """Note that so many records were folded, since an instant of this thread's CPU time (s)."""
+        self.pending += count
         if self.pending > FOLD_AHEAD:
             self.room.clear()
         self._notify()
@@ -167,30 +142,35 @@ class Unit:
         self.idle.clear()
         self._wake.set()
 
+    # ---- writing
+
     async def _flush_forever(self) -> None:
         try:
             while not self.dead:
-                if self.pending or self._touched:
+                if self.pending:
                     await self._flush()
-                elif self._unstored:
-                    with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._wake.wait(), max(0.0, self._store_at - time.monotonic()))
-                    self._wake.clear()
-                    self._touched = True
                 else:
-                    self.idle.set()
-                    await self._wake.wait()
-                    self._wake.clear()
+                    await self._rest()
         except (DroppedError, asyncio.CancelledError):
             pass
         except ForeignWriterError as error:
             self._crash(76, str(error))
         except BaseException as error:  # noqa: BLE001  # whatever it is, this worker must not go on
             if not self.dead:
-                self._crash(70, f"writing a batch of {self.stage}/{self.partition} failed: {error!r}")
+                self._crash(70, f"writing a batch of {self} failed: {error!r}")
         finally:
             self.idle.set()
             self.room.set()
+
+    async def _rest(self) -> None:
+        """Wait for something to write."""
+        self.idle.set()
+        await self._wake.wait()
+        self._wake.clear()
+
+    async def _flush(self) -> None:
+        """Write all that was folded up to now, in the order that the guarantee rests on."""
+        raise NotImplementedError
 
     async def _step(self, name: str) -> None:
         if self._checkpoint is not None:
@@ -200,21 +180,11 @@ class Unit:
         if self._check is not None:
             self._check()
 
-    async def _flush(self) -> None:
-        processor = self.processor
+    async def _send_outputs(self) -> None:
+        """Send the outputs of all that was folded, and wait until they are acknowledged."""
         outbox, self._outbox = self._outbox, {}
         received, self._received_ms = self._received_ms, []
-        count, self.pending, self._touched = self.pending, 0, False
-        next_offset = self.next_offset
-        progress = processor.progress() if isinstance(processor, SourceProcessor) else None
-        rows: list[tuple[bytes, bytes | None]] = []
-        fence = b""
-        stores = isinstance(processor, LogProcessor) and time.monotonic() >= self._store_at
-        if isinstance(processor, LogProcessor):
-            self._unstored = not stores
-            if stores:
-                rows = processor.context.state.drain()
-                fence = write_fence(processor.fence)
+        count, self.pending = self.pending, 0
         self.room.set()
         await self._step("folded")
         if outbox:
@@ -225,31 +195,116 @@ class Unit:
         await self._step("outputs")
         if count:
             metrics.batch_records.labels(self.stage).observe(count)
-        if isinstance(processor, LogProcessor) and self.store is not None:
-            if not stores:
-                return
-            target = (self._changelog, self.partition)
-            headers = top_header(next_offset - 1)
-            records = [Record(key, row, headers) for key, row in rows]
-            records.append(Record(FENCE_KEY, fence, headers))
-            spans = await self._sender.send({target: records})
-            await self._step("changelog")
-            self.store.write(rows, fence, next_offset - 1, *spans[target])
-            processor.context.state.settle()
-            self._store_at = time.monotonic() + STORE_EVERY_S
+
+    def _count(self, context: Context) -> None:
+        metrics.apply_counts(self.stage, context.counts)
+        metrics.apply_gauges(context.gauges)
+
+    def __str__(self) -> str:
+        """Name it in a message."""
+        return self.stage
+
+
+class LogUnit(Unit):
+    """A stage with state on one partition of its log.
+
+    Parameters
+    ----------
+    processor
+        What to do with the records.
+    next_offset
+        First offset to fold.
+    store, changelog
+        Where the state is kept, near and far.
+    sender, partitions, crash, checkpoint, check
+        See `Unit`.
+
+    Attributes
+    ----------
+    done_offset
+        First offset whose outputs and state are not yet written.
+    """
+
+    def __init__(
+        self,
+        processor: LogProcessor,
+        next_offset: int,
+        store: Store,
+        changelog: str,
+        sender: Sender,
+        partitions: Mapping[str, int],
+        crash: Callable[[int, str], None],
+        checkpoint: Callable[[str, str], Awaitable[None]] | None = None,
+        check: Callable[[], None] | None = None,
+    ) -> None:
+        super().__init__(processor.stage.name, sender, partitions, crash, checkpoint, check)
+        self.processor = processor
+        self.partition = processor.partition
+        self.next_offset = next_offset
+        self.done_offset = next_offset
+        self.store = store
+        self._changelog = changelog
+        self._unstored = False
+        self._store_at = 0.0
+        self._touched = False
+
+    def start(self) -> None:
+        """Begin to write what is folded, and first what recovery has changed."""
+        super().start()
+        if self._touched or self.processor.context.state.is_dirty:
+            self.touch()
+
+    def touch(self) -> None:
+        """Write the fence again, and what of the state is marked as changed, although nothing was folded."""
+        self._touched = True
+        self._notify()
+
+    def fold(self, records: Sequence[Fetched]) -> None:
+        """Apply records, the first of which must be at `next_offset`. Takes no turn of the event loop."""
+        began = time.thread_time()
+        apply, take = self.processor.apply, self._take
+        for fetched in records:
+            outputs = apply(fetched.offset, fetched.timestamp, fetched.value)
+            if outputs:
+                take(outputs)
+        self.next_offset = records[-1].offset + 1
+        self._folded(len(records), began)
+
+    async def _rest(self) -> None:
+        if self._touched:
+            await self._flush()
+        elif self._unstored:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), max(0.0, self._store_at - time.monotonic()))
+            self._wake.clear()
+            self._touched = True
+        else:
+            await super()._rest()
+
+    async def _flush(self) -> None:
+        processor = self.processor
+        state, next_offset = processor.context.state, self.next_offset
+        self._touched = False
+        stores = time.monotonic() >= self._store_at
+        self._unstored = not stores
+        rows = state.drain() if stores else []
+        fence = write_fence(processor.fence) if stores else b""
+        await self._send_outputs()
+        if not stores:
+            return
+        target = (self._changelog, self.partition)
+        headers = top_header(next_offset - 1)
+        records = [Record(key, row, headers) for key, row in rows]
+        records.append(Record(FENCE_KEY, fence, headers))
+        spans = await self._sender.send({target: records})
+        await self._step("changelog")
+        self.store.write(rows, fence, next_offset - 1, *spans[target])
+        state.settle()
+        self._store_at = time.monotonic() + STORE_EVERY_S
         await self._step("stored")
         self.done_offset = next_offset
-        self.acknowledged = progress
-        metrics.apply_counts(self.stage, processor.context.counts)
-        metrics.apply_gauges(processor.context.gauges)
+        self._count(processor.context)
 
-    async def stop(self) -> None:
-        """Kill, and wait until nothing of it runs."""
-        self.kill()
-        if self._task is not None:
-            await asyncio.gather(self._task, return_exceptions=True)
-
-
-def describe(units: Sequence[Any]) -> str:
-    """Units in a few words for a log line."""
-    return ", ".join(f"{unit.stage}/{unit.topic}/{unit.partition}@{unit.next_offset}" for unit in units)
+    def __str__(self) -> str:
+        """Name it in a message."""
+        return f"{self.stage}/{self.partition}"

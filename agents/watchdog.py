@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
 import time
 from typing import TypeAlias
@@ -12,7 +13,6 @@ from prometheus_client import Gauge
 
 from agents import metrics
 from agents.runner import Runner
-from streams.processors import LogProcessor
 
 ANSWER_S = 20.0
 """How long the broker may take to say where partitions end (s)."""
@@ -103,7 +103,7 @@ class Watchdog:
     async def look(self) -> None:
         """Look once; ends the process if work does not go on."""
         runner, now = self._runner, time.monotonic()
-        tps = runner.source_partitions() if runner.is_open else []
+        tps = runner.owned.partitions() if runner.is_open else []
         reason = "taking over partitions"
         ends: dict[TP, int] = {}
         if runner.is_open:
@@ -118,6 +118,7 @@ class Watchdog:
         if runner.is_open and not tps and runner.consumer.is_member(runner.generation):
             # In the group, and nothing left for it: it takes over when another one goes.
             self._ready_at, self._ok, self._text = now, True, reason
+            self._measure({})
         elif ends:
             self._ready_at = now
             self._judge(ends, now)
@@ -149,18 +150,17 @@ class Watchdog:
     def _measure(self, ends: dict[TP, int]) -> None:
         prefix, now_ms = self._runner.deployment.prefix, time.time() * 1000
         shown: dict[_Series, float] = {}
-        for unit in self._runner.units():
-            end = ends.get(TP(unit.topic, unit.partition)) or 0
-            topic = unit.topic.removeprefix(prefix)
-            lag = metrics.lag_records, topic, unit.partition
-            shown[lag] = max(shown.get(lag, 0.0), end - unit.done_offset)
-            if isinstance(unit.processor, LogProcessor):
-                watermark = unit.processor.context.watermark
-                if watermark > 0:
-                    delay_s = max(0.0, (now_ms - watermark) / 1000)
-                    shown[metrics.watermark_delay_seconds, unit.stage, unit.partition] = delay_s
-                if unit.stage == "sessions":
-                    shown[metrics.open_sessions, unit.partition, None] = len(unit.processor.context.state)
+        owned = self._runner.owned
+        for tp in owned.partitions():
+            behind = (ends.get(tp) or 0) - (owned.done_offset(tp) or 0)
+            shown[metrics.lag_records, tp.topic.removeprefix(prefix), tp.partition] = behind
+        for unit in itertools.chain.from_iterable(owned.log_units.values()):
+            context = unit.processor.context
+            if context.watermark > 0:
+                delay_s = max(0.0, (now_ms - context.watermark) / 1000)
+                shown[metrics.watermark_delay_seconds, unit.stage, unit.partition] = delay_s
+            if unit.stage == "sessions":
+                shown[metrics.open_sessions, unit.partition, None] = len(context.state)
         # What belongs to another worker now would stay as it was, and be counted twice.
         for (family, *labels), value in (dict.fromkeys(self._shown, 0.0) | shown).items():
             family.labels(*(label for label in labels if label is not None)).set(value)

@@ -10,7 +10,8 @@ from kafka import KafkaConsumer, TopicPartition
 mode.loop.use("uvloop")
 
 from agents import garbage, metrics  # noqa: E402  # Faust binds to the event loop that is chosen when it is imported
-from agents.runner import Deployment, Runner  # noqa: E402
+from agents.deployments import Deployment  # noqa: E402
+from agents.runner import Runner  # noqa: E402
 from agents.secret import load_secret, makes_secret  # noqa: E402
 from agents.settings import SettingsError, WorkerSettings  # noqa: E402
 from agents.stores import StoreError  # noqa: E402

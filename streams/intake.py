@@ -22,7 +22,7 @@ from schemas.identities import Identifiers, Identity
 from schemas.interactions import Interaction
 from schemas.orders import Order
 from schemas.page_views import PageView
-from schemas.timestamps import MAX_MS, MIN_MS
+from schemas.timestamps import MAX_MS, MIN_MS, Instant, instant_ms
 from schemas.visitor_events import VisitorIdentity, VisitorInteraction, VisitorOrder, VisitorPageView
 from streams.pseudonyms import Pseudonymiser
 from streams.rejections import rejection
@@ -45,10 +45,16 @@ class _Engagement(msgspec.Struct, gc=False):
     seconds: float = 0.0
 
 
+class _Glance(msgspec.Struct, gc=False):
+    occurred_at: Instant | None = None
+    culdesac_progress: int | None = None
+
+
 _CACHED_ADDRESSES: Final = 8_192
 _MAY_BE_PERSONAL = re.compile(r"@|%40|/(?:\+|%2[Bb]|00)")
 """E-mail addresses and phone numbers in a path have one of these."""
 _decode_progress = msgspec.json.Decoder(_Progress).decode
+_glance = msgspec.json.Decoder(_Glance).decode
 _decode_engagement = msgspec.json.Decoder(_Engagement).decode
 
 
@@ -117,6 +123,14 @@ class Intake:
             detail = f"`url`: {error.detail}"
             return SourceResult([rejection(context, "schema_violation", detail, topic, partition, value)])
         return SourceResult(outputs, event.occurred_at)
+
+    def time_of(self, value: bytes | None) -> int | None:
+        """Tell the event time of a record (ms), or how far it says that time has come; None if neither is seen."""
+        try:
+            seen = _glance(value or b"")
+            return seen.culdesac_progress if seen.occurred_at is None else instant_ms(seen.occurred_at)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError):
+            return None
 
     def _outputs(self, context: Context, event: Any) -> list[Output]:
         if isinstance(event, PageView):

@@ -111,6 +111,10 @@ class SourceStage(Protocol):
         """Turn one input record into outputs, and tell its event time."""
         ...
 
+    def time_of(self, value: bytes | None) -> int | None:
+        """Tell the event time (ms) that a record seems to have, for a runner that orders what it reads."""
+        ...
+
 
 class SourceResult(msgspec.Struct, frozen=True):
     """What one input record gives.

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any, cast
 
 import msgspec
 import pytest
+from faust.types import TP
 
 from agents.marking import RENEW_S, SILENT_S, Marker
 from agents.sending import Record, Sender
-from agents.units import Unit
+from agents.source_units import InputPartition, SourceUnit
 from schemas.marks import UNKNOWN_MS, Mark, Progress
 from streams.processors import SourceProcessor
 from streams.stages import Context, SourceResult
@@ -30,29 +32,26 @@ class Nothing:
     def read(self, context: Context, topic: str, partition: int, value: bytes | None) -> SourceResult:
         return SourceResult([], time_ms=int(value or b"0"))
 
+    def time_of(self, value: bytes | None) -> int | None:
+        return None
 
-class FakeUnit:
-    """What the marker sees of a unit."""
+
+class Partition(InputPartition):
+    """An input partition without Kafka behind it."""
 
     def __init__(self, topic: str, next_offset: int = 0, heard_s_ago: float = 0.0) -> None:
-        self.processor = SourceProcessor(Nothing(), topic, 0, out_of_orderness_ms=10)
-        self.processor.next_offset = next_offset
-        self.next_offset = next_offset
+        processor = SourceProcessor(Nothing(), topic, 0, out_of_orderness_ms=10)
+        processor.next_offset = next_offset
+        super().__init__(cast(SourceUnit, SimpleNamespace(dead=False)), TP(topic, 0), processor)
         self.heard_at = time.monotonic() - heard_s_ago
-        self.acknowledged: Progress | None = None
-        self.idle = asyncio.Event()
-        self.idle.set()
-        self.dead = False
 
     def fold(self, time_ms: int) -> None:
         self.processor.apply(self.next_offset, 10**15, b"%d" % time_ms)
-        self.next_offset += 1
         self.heard_at = time.monotonic()
-        self.idle.clear()
 
     def acknowledge(self) -> None:
         self.acknowledged = self.processor.progress()
-        self.idle.set()
+        self.done_offset = self.next_offset
 
 
 class FakeSender:
@@ -70,16 +69,13 @@ class FakeSender:
 
 
 class Bench:
-    def __init__(self, *units: FakeUnit) -> None:
-        self.units = units
+    def __init__(self, *inputs: Partition) -> None:
         self.sender = FakeSender()
         self.ends: dict[str, int] = {}
         self.asked: Callable[[], None] = lambda: None
-        self.marker = Marker(
-            cast(Sender, self.sender), {"visitor-events": 3}, 2, lambda: cast(list[Unit], units), self._ends
-        )
+        self.marker = Marker(cast(Sender, self.sender), {"visitor-events": 3}, 2, lambda: inputs, self._ends)
 
-    async def _ends(self, units: Sequence[Unit]) -> Mapping[str, int]:
+    async def _ends(self, inputs: Sequence[InputPartition]) -> Mapping[str, int]:
         ends = dict(self.ends)
         self.asked()
         return ends
@@ -93,18 +89,18 @@ class Bench:
 
 
 def test_one_record_into_each_partition_of_the_log_speaks_of_all_inputs() -> None:
-    views, orders = FakeUnit("page-views"), FakeUnit("orders")
+    views, orders = Partition("page-views"), Partition("orders")
     bench = Bench(views, orders)
-    for unit in (views, orders):
-        unit.fold(5_000)
-        unit.acknowledge()
+    for partition in (views, orders):
+        partition.fold(5_000)
+        partition.acknowledge()
     assert bench.mark() == [Progress(ORDERS, 1, 4_990), Progress(VIEWS, 1, 4_990)]
     assert bench.sender.partitions == [0, 1, 2]
     assert bench.sender.marks[0].upstreams == 2
 
 
 def test_only_what_is_acknowledged_is_claimed() -> None:
-    views = FakeUnit("page-views")
+    views = Partition("page-views")
     bench = Bench(views)
     views.fold(5_000)
     assert bench.mark() == []
@@ -114,7 +110,7 @@ def test_only_what_is_acknowledged_is_claimed() -> None:
 
 
 def test_nothing_new_is_not_said_again() -> None:
-    views = FakeUnit("page-views")
+    views = Partition("page-views")
     bench = Bench(views)
     views.fold(5_000)
     views.acknowledge()
@@ -123,7 +119,7 @@ def test_nothing_new_is_not_said_again() -> None:
 
 
 def test_what_could_not_be_sent_is_said_again() -> None:
-    views = FakeUnit("page-views")
+    views = Partition("page-views")
     bench = Bench(views)
     views.fold(5_000)
     views.acknowledge()
@@ -135,7 +131,7 @@ def test_what_could_not_be_sent_is_said_again() -> None:
 
 
 def test_a_partition_that_is_caught_up_and_was_silent_long_enough_is_silent() -> None:
-    views = FakeUnit("page-views", 7, heard_s_ago=SILENT_S + 1)
+    views = Partition("page-views", 7, heard_s_ago=SILENT_S + 1)
     bench = Bench(views)
     bench.ends = {VIEWS: 7}
     [progress] = bench.mark(RENEW_S)
@@ -146,18 +142,18 @@ def test_a_partition_that_is_caught_up_and_was_silent_long_enough_is_silent() ->
 
 
 def test_a_partition_in_which_there_never_was_a_record_is_silent_at_once() -> None:
-    bench = Bench(FakeUnit("orders"))
+    bench = Bench(Partition("orders"))
     bench.ends = {ORDERS: 0}
     [progress] = bench.mark(RENEW_S)
     assert progress.silence_ms >= 0
 
 
-def _arrives(unit: FakeUnit) -> None:
-    unit.fold(6_000)
+def _arrives(partition: Partition) -> None:
+    partition.fold(6_000)
 
 
-def _dies(unit: FakeUnit) -> None:
-    unit.dead = True
+def _dies(partition: Partition) -> None:
+    partition.unit.dead = True
 
 
 @pytest.mark.parametrize(
@@ -180,7 +176,7 @@ def _dies(unit: FakeUnit) -> None:
 def test_no_silence_is_claimed_where_one_can_not_know(
     ends: dict[str, int], heard_s_ago: float, asked: Any
 ) -> None:
-    views = FakeUnit("page-views", 7, heard_s_ago)
+    views = Partition("page-views", 7, heard_s_ago)
     bench = Bench(views)
     bench.ends = ends
     if asked is not None:
@@ -189,7 +185,7 @@ def test_no_silence_is_claimed_where_one_can_not_know(
 
 
 def test_the_first_record_after_a_silence_ends_it() -> None:
-    views = FakeUnit("page-views", 7, heard_s_ago=60.0)
+    views = Partition("page-views", 7, heard_s_ago=60.0)
     bench = Bench(views)
     bench.ends = {VIEWS: 7}
     assert bench.mark(RENEW_S)[0].silence_ms >= 0
@@ -199,9 +195,9 @@ def test_the_first_record_after_a_silence_ends_it() -> None:
 
 
 def test_a_unit_that_was_given_up_is_not_spoken_of() -> None:
-    views = FakeUnit("page-views")
+    views = Partition("page-views")
     bench = Bench(views)
     views.fold(5_000)
     views.acknowledge()
-    views.dead = True
+    views.unit.dead = True
     assert bench.mark(RENEW_S) == []

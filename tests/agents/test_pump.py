@@ -6,7 +6,6 @@ import asyncio
 import inspect
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,6 +20,8 @@ from faust.transport.consumer import Consumer
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
+from agents import pump as pump_module
+from agents.merging import ENOUGH, HOLD_S, Merge
 from agents.pump import PumpApp, PumpConsumer
 from agents.units import SLICE
 
@@ -34,6 +35,13 @@ METHODS = [
     (Consumer, "wait_empty", [], "the last batch is cut off at every rebalance and stop"),
     (Consumer, "stop_flow", [], "records are folded while partitions are taken away"),
     (Consumer, "seek", ["partition", "offset"], "what was fetched in vain is not read again"),
+    (
+        Consumer,
+        "_getmany",
+        ["active_partitions", "timeout"],
+        "inputs that are ahead are fetched all the same",
+    ),
+    (driver.Consumer, "highwater", ["tp"], "inputs that are behind are not waited for"),
     (driver.Consumer, "seek_to_committed", [], "a takeover can't begin"),
     (driver.Consumer, "earliest_offsets", ["partitions"], "a takeover can't begin"),
     (driver.Consumer, "highwaters", ["partitions"], "neither silence nor a stall can be told"),
@@ -159,26 +167,37 @@ def test_a_batch_that_was_handed_over_is_sent_although_nobody_waits_any_more() -
 # ---- handing over
 
 
-@dataclass
 class FakeUnit:
-    """What the pump sees of a unit."""
+    """What the pump sees of a unit; where `inputs` is set, of one that reads inputs."""
 
-    next_offset: int = 0
-    is_source: bool = False
-    dead: bool = False
-    folded: list[int] = field(default_factory=list)
-    slices: int = 0
-    during: Any = None
-
-    def __post_init__(self) -> None:
+    def __init__(self, next_offset: int = 0) -> None:
+        self.next_offset = next_offset
+        self.dead = False
+        self.folded: list[int] = []
+        self.order: list[tuple[str, int]] = []
+        self.slices = 0
+        self.during: Any = None
+        self.inputs: dict[TP, SimpleNamespace] = {}
         self.room = asyncio.Event()
         self.room.set()
 
+    def open(self, tp: TP, next_offset: int = 0) -> None:
+        self.inputs[tp] = SimpleNamespace(
+            next_offset=next_offset, unit=self, time_of=lambda record: record.timestamp
+        )
+
     def fold(self, records: Sequence[Any]) -> None:
-        assert records[0].offset == self.next_offset or self.is_source
-        self.folded += [record.offset for record in records]
-        self.next_offset = records[-1].offset + 1
         self.slices += 1
+        if self.inputs:
+            for _, tp, record in records:
+                assert record.offset >= self.inputs[tp].next_offset, "folded twice"
+                self.inputs[tp].next_offset = record.offset + 1
+                self.order.append((tp.topic, record.offset))
+            self.folded += [record.offset for *_, record in records]
+        else:
+            assert records[0].offset == self.next_offset
+            self.folded += [record.offset for record in records]
+            self.next_offset = records[-1].offset + 1
         if self.during is not None:
             self.during()
 
@@ -191,15 +210,24 @@ class FakeRunner:
     def __init__(self, *units: FakeUnit) -> None:
         self.held = list(units)
         self.is_open = True
+        inputs = {tp: opened for unit in units for tp, opened in unit.inputs.items()}
+        self.owned = SimpleNamespace(inputs=inputs)
 
-    def units_of(self, tp: TP) -> list[FakeUnit]:
-        return self.held if self.is_open else []
+    def log_units_of(self, tp: TP) -> list[FakeUnit]:
+        return self.held if self.is_open and not self.owned.inputs else []
+
+    def input_of(self, tp: TP) -> Any:
+        return self.owned.inputs.get(tp) if self.is_open else None
+
+    def rank(self, topic: str) -> int:
+        return ["visitor-events", "page-views", "orders"].index(topic)
 
     def crash(self, code: int, reason: str) -> None:
         raise CrashError(code, reason)
 
 
 PARTITION = TP("visitor-events", 0)
+VIEWS, ORDERS = TP("page-views", 0), TP("orders", 0)
 
 
 class Pump:
@@ -210,6 +238,9 @@ class Pump:
         made: Any = PumpConsumer.__new__(PumpConsumer)
         self.consumer = made
         self.consumer._epoch, self.consumer._seek_back, self.consumer._sought = 0, set(), {}
+        self.consumer._merge = Merge()
+        self.ends: dict[TP, int] = {}
+        self.consumer.highwater = self.ends.get
         self.consumer.flow_active = True
         self.consumer._acked, self.consumer._read_offset = defaultdict(list), {}
         self.consumer.app = SimpleNamespace(runner=self.runner)
@@ -226,6 +257,19 @@ class Pump:
     def hand_over(self, *offsets: int, active: set[TP] | None = None, epoch: int = 0) -> None:
         batch = [SimpleNamespace(offset=offset) for offset in offsets]
         asyncio.run(self.consumer._hand_over(PARTITION, batch, active, epoch))
+
+    def fetch(self, *records: tuple[TP, int, int], active: set[TP] | None = None, epoch: int = 0) -> None:
+        """Records of inputs (partition, offset, time) as one fetch brings them."""
+        batches: dict[TP, list[Any]] = defaultdict(list)
+        for tp, offset, at in records:
+            batches[tp].append(SimpleNamespace(offset=offset, timestamp=at))
+
+        async def hand_over() -> None:
+            for tp, batch in sorted(batches.items(), key=self.consumer._rank):
+                await self.consumer._hand_over(tp, batch, active, epoch)
+            await self.consumer._fold_inputs(active, epoch)
+
+        asyncio.run(hand_over())
 
     def go_back(self) -> list[int]:
         """Where the next fetch begins, if it was sought."""
@@ -345,14 +389,117 @@ def test_a_hole_inside_a_batch_of_a_log_ends_the_worker() -> None:
     assert unit.folded == []
 
 
-def test_an_input_may_have_holes_for_its_producers_may_compact_or_delete() -> None:
-    unit = FakeUnit(5, is_source=True)
+# ---- inputs
+
+
+def inputs(views: int = 0, orders: int = 0) -> tuple[FakeUnit, Pump]:
+    unit = FakeUnit()
+    unit.open(VIEWS, views)
+    unit.open(ORDERS, orders)
     pump = Pump(unit)
-    pump.hand_over(8, 9, 11)
+    pump.consumer.assignment = lambda: {VIEWS, ORDERS}
+    return unit, pump
+
+
+def test_inputs_are_folded_in_the_order_in_which_things_happened() -> None:
+    unit, pump = inputs()
+    pump.fetch((VIEWS, 0, 10), (VIEWS, 1, 30), (ORDERS, 0, 20), (ORDERS, 1, 30))
+    assert unit.order == [("page-views", 0), ("orders", 0), ("page-views", 1), ("orders", 1)]
+    assert pump.consumer._acked.keys() == {VIEWS, ORDERS}
+    assert pump.consumer._read_offset == {VIEWS: 1, ORDERS: 1}
+
+
+def test_what_is_ahead_of_an_input_that_is_behind_waits_for_it() -> None:
+    unit, pump = inputs()
+    pump.ends[VIEWS] = 1_000
+    pump.fetch((VIEWS, 0, 10), (ORDERS, 0, 5), (ORDERS, 1, 90))
+    assert unit.order == [("orders", 0), ("page-views", 0)]
+    pump.fetch((VIEWS, 1, 100))
+    assert unit.order[2:] == [("orders", 1), ("page-views", 1)]
+
+
+def test_an_input_that_is_behind_and_does_not_answer_is_waited_for_with_a_limit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    unit, pump = inputs()
+    now = [0.0]
+    monkeypatch.setattr(pump_module, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    pump.ends[VIEWS] = 1_000
+    pump.fetch((ORDERS, 0, 5))
+    assert unit.order == []
+    now[0] = HOLD_S
+    pump.fetch()
+    assert unit.order == [("orders", 0)]
+
+
+def test_of_an_input_that_is_far_ahead_no_more_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+    unit, pump = inputs()
+    asked: list[set[TP]] = []
+
+    async def getmany(self: Any, active_partitions: set[TP], timeout: float) -> None:
+        asked.append(active_partitions)
+
+    monkeypatch.setattr(driver.Consumer, "_getmany", getmany)
+    pump.ends[VIEWS] = 1_000
+    pump.fetch(*((ORDERS, offset, offset) for offset in range(ENOUGH)))
+    asyncio.run(pump.consumer._getmany({VIEWS, ORDERS}, 1.0))
+    asyncio.run(pump.consumer._getmany({ORDERS}, 1.0))
+    assert asked == [{VIEWS}, {ORDERS}], "to ask for no partition would be to ask for all"
+    assert unit.order == []
+
+
+@pytest.mark.parametrize("when", ["before it is folded", "between two slices", "while it is held"])
+def test_what_is_held_of_inputs_when_a_rebalance_begins_is_read_again(
+    when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unit, pump = inputs(views=4)
+    monkeypatch.setattr(Consumer, "stop_flow", lambda _: None)
+    batch = [(VIEWS, offset, offset) for offset in range(4, 4 + 2 * SLICE)]
+    if when == "before it is folded":
+        pump.fetch(*batch, epoch=-1)
+    elif when == "between two slices":
+        unit.during = pump.consumer.stop_flow
+        pump.fetch(*batch)
+    else:
+        pump.ends[ORDERS] = 1_000
+        pump.fetch(*batch)
+        pump.consumer.stop_flow()
+    assert len(unit.folded) == (SLICE if when == "between two slices" else 0)
+    assert pump.consumer._merge.end(VIEWS) is None
+    assert pump.go_back() == [4 + len(unit.folded)]
+
+
+def test_an_input_may_have_holes_for_its_producers_may_compact_or_delete() -> None:
+    unit, pump = inputs(views=5)
+    batch = [(VIEWS, offset, 0) for offset in (8, 9, 11)]
+    pump.fetch(*batch)
+    assert unit.folded == []
     assert pump.go_back() == [5]
-    pump.hand_over(8, 9, 11)
+    pump.fetch(*batch)
     assert unit.folded == [8, 9, 11]
-    assert unit.next_offset == 12
+    assert unit.inputs[VIEWS].next_offset == 12
+
+
+def test_a_hole_behind_what_is_held_is_asked_for_again_without_giving_that_up() -> None:
+    unit, pump = inputs()
+    pump.ends[ORDERS] = 1_000
+    pump.fetch((VIEWS, 0, 0))
+    pump.fetch((VIEWS, 3, 0))
+    assert pump.go_back() == [1]
+    pump.fetch((VIEWS, 3, 0))
+    pump.ends[ORDERS] = 0
+    pump.fetch()
+    assert unit.folded == [0, 3]
+
+
+def test_what_is_held_and_comes_again_is_folded_once() -> None:
+    unit, pump = inputs()
+    pump.ends[ORDERS] = 1_000
+    pump.fetch((VIEWS, 0, 0), (VIEWS, 1, 0))
+    pump.fetch((VIEWS, 1, 0), (VIEWS, 2, 0))
+    pump.ends[ORDERS] = 0
+    pump.fetch()
+    assert unit.folded == [0, 1, 2]
 
 
 def test_a_full_unit_holds_the_pump_until_there_is_room() -> None:

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 from faust.types import TP
 
-from agents import runner as runner_module
+from agents import takeover as takeover_module
+from agents.deployments import Deployment
 from agents.recovery import Recovered
-from agents.runner import Deployment, Runner
+from agents.runner import Runner
 from agents.stores import Store, StoreError
 from tests.agents.toy_bench import Bench
 from tests.agents.toy_stages import Letters, Windows
@@ -78,7 +79,7 @@ class Takeover:
         self.recovering = asyncio.Event()
         self.recovered = asyncio.Event()
         self.closed_too_early = False
-        monkeypatch.setattr(runner_module, "recover", self._recover)
+        monkeypatch.setattr(takeover_module, "recover", self._recover)
         monkeypatch.setattr(Runner, "_make_app", lambda _: SimpleNamespace(consumer_generation_id=1))
         monkeypatch.setattr(Runner, "consumer", property(lambda _: self.consumer))
         deployment = Deployment(
@@ -128,9 +129,9 @@ def test_units_go_on_at_the_fence_and_at_the_committed_offset(run: Run) -> None:
         await takeover.take_over()
         assert takeover.crashes == []
         assert takeover.runner.is_open
-        [views], [log] = takeover.runner.units_of(VIEWS), takeover.runner.units_of(LOG)
-        assert (views.next_offset, log.next_offset) == (40, 0)
-        assert takeover.runner.committable(VIEWS) == 40
+        [log] = takeover.runner.log_units_of(LOG)
+        assert (takeover.runner.input_of(VIEWS).next_offset, log.next_offset) == (40, 0)
+        assert takeover.runner.owned.done_offset(VIEWS) == 40
 
     run(test)
 
@@ -164,7 +165,7 @@ def test_a_generation_that_changes_during_recovery_opens_nothing(run: Run) -> No
         takeover.recovered.set()
         await taking
         assert not takeover.runner.is_open
-        assert takeover.runner.units_of(LOG) == []
+        assert takeover.runner.log_units_of(LOG) == []
         assert takeover.crashes == []
 
     run(test)
@@ -212,7 +213,7 @@ def test_an_error_of_recovery_ends_the_worker_for_faust_would_swallow_it(
         raise StoreError("no changelog record for 60 s")
 
     async def test(takeover: Takeover) -> None:
-        monkeypatch.setattr(runner_module, "recover", fail)
+        monkeypatch.setattr(takeover_module, "recover", fail)
         await takeover.take_over()
         assert takeover.crashes == [(74, "no changelog record for 60 s")]
 
@@ -223,7 +224,7 @@ def test_a_drain_waits_for_what_was_folded_and_then_nothing_is_written_any_more(
     async def test(takeover: Takeover) -> None:
         takeover.recovered.set()
         await takeover.take_over()
-        [unit] = takeover.runner.units_of(LOG)
+        [unit] = takeover.runner.log_units_of(LOG)
         unit.idle.clear()
         draining = asyncio.ensure_future(takeover.runner.drain(5.0))
         await asyncio.sleep(0.05)
@@ -241,7 +242,7 @@ def test_who_was_given_up_by_the_group_drops_everything_at_once(run: Run) -> Non
     async def test(takeover: Takeover) -> None:
         takeover.recovered.set()
         await takeover.take_over()
-        [unit] = takeover.runner.units_of(LOG)
+        [unit] = takeover.runner.log_units_of(LOG)
         unit.idle.clear()
         takeover.consumer.is_in = False
         await asyncio.wait_for(takeover.runner.drain(5.0), 0.5)

@@ -9,14 +9,16 @@ from typing import Any, cast
 
 import msgspec
 import pytest
+from faust.types import TP
 
 from agents import units
 from agents.sending import Record, Sender, Span
+from agents.source_units import SourceUnit
 from agents.stores import FENCE_KEY, ForeignWriterError, Store, read_fence, read_top
-from agents.units import FOLD_AHEAD, SLICE, Unit
+from agents.units import FOLD_AHEAD, SLICE, LogUnit
 from schemas.marks import Progress
 from schemas.visitor_events import VisitorInteraction
-from streams.processors import LogProcessor, SourceProcessor
+from streams.processors import LogProcessor
 from streams.stages import Context, Output
 from tests.agents.toy_stages import GAP_MS, Letters, Times, Windows
 
@@ -50,7 +52,7 @@ class Echo(Windows):
 class Bench:
     """A unit whose writes are recorded, each of which may be held up or fail."""
 
-    def __init__(self, is_source: bool = False, next_offset: int = 0) -> None:
+    def __init__(self, next_offset: int = 0) -> None:
         self.writes: list[str] = []
         self.rows: list[tuple[bytes, bytes | None]] = []
         self.records: list[Record] = []
@@ -60,12 +62,13 @@ class Bench:
         self.checks = 0
         self.steps: list[str] = []
         self.changelog_end = 0
-        processor = SourceProcessor(Letters(), "page-views", 0, 0) if is_source else LogProcessor(Echo(1), 0)
-        topic = processor.context.upstream.rpartition("/")[0]
-        self.unit = Unit(
-            processor, topic, cast(Sender, self), COUNTS, next_offset, self.crash,
-            None if is_source else cast(Store, self), "" if is_source else CHANGELOG, self.checkpoint, self.check,
+        self.unit = LogUnit(
+            LogProcessor(Echo(1), 0), next_offset, cast(Store, self), CHANGELOG, cast(Sender, self), COUNTS,
+            self.crash, self.checkpoint, self.check,
         )  # fmt: skip
+        self.source = SourceUnit(
+            Letters(), 0, cast(Sender, self), COUNTS, self.crash, self.checkpoint, self.check
+        )
 
     def crash(self, code: int, reason: str) -> None:
         self.crashes.append((code, reason))
@@ -107,11 +110,12 @@ class Bench:
 Test = Callable[[Bench], Coroutine[Any, Any, None]]
 
 
-def with_bench(test: Test, is_source: bool = False, next_offset: int = 0) -> None:
+def with_bench(test: Test, next_offset: int = 0) -> None:
     async def run() -> None:
-        bench = Bench(is_source, next_offset)
+        bench = Bench(next_offset)
         await test(bench)
         await bench.unit.stop()
+        await bench.source.stop()
 
     asyncio.run(run())
 
@@ -289,22 +293,59 @@ def test_state_to_be_healed_is_written_without_any_record() -> None:
     with_bench(test)
 
 
+VIEWS, ORDERS = TP("page-views", 0), TP("orders", 1)
+
+
+def event(tp: TP, offset: int, time_ms: int) -> tuple[int, TP, Fetched]:
+    return time_ms, tp, Fetched(offset, b'{"k": "ann", "t": %d}' % time_ms)
+
+
 def test_progress_of_an_input_is_told_only_when_its_events_are_acknowledged() -> None:
     async def test(bench: Bench) -> None:
         bench.gates["outputs"] = asyncio.Event()
-        bench.unit.start()
-        bench.unit.fold([Fetched(0, b'{"k": "ann", "t": 1000}')])
+        views = bench.source.open(VIEWS, "page-views", 0)
+        bench.source.start()
+        bench.source.fold([event(VIEWS, 0, 1_000)])
         await bench.settle()
-        assert bench.unit.acknowledged is None
-        bench.unit.fold([Fetched(1, b'{"k": "ann", "t": 2000}')])
+        assert views.acknowledged is None
+        bench.source.fold([event(VIEWS, 1, 2_000)])
         bench.gates["outputs"].set()
-        while bench.unit.acknowledged is None:
+        while views.acknowledged is None:
             await asyncio.sleep(0)
-        assert bench.unit.acknowledged == Progress("page-views/0", 1, 1_000)
+        assert views.acknowledged == Progress("page-views/0", 1, 1_000)
+        assert not views.is_idle
         bench.gates["outputs"].set()
         await bench.settle()
-        assert bench.unit.acknowledged == Progress("page-views/0", 2, 2_000)
-        assert bench.unit.done_offset == 2
+        assert views.acknowledged == Progress("page-views/0", 2, 2_000)
+        assert views.done_offset == 2
+        assert views.is_idle
         assert bench.steps[:3] == ["folded", "outputs", "stored"]
 
-    with_bench(test, is_source=True)
+    with_bench(test)
+
+
+def test_events_of_all_inputs_stand_in_the_log_in_the_order_in_which_they_were_folded() -> None:
+    async def test(bench: Bench) -> None:
+        views, orders = bench.source.open(VIEWS, "page-views", 0), bench.source.open(ORDERS, "orders", 7)
+        bench.source.start()
+        bench.source.fold([event(VIEWS, 0, 1_000), event(ORDERS, 7, 2_000), event(VIEWS, 1, 3_000)])
+        await bench.settle()
+        assert [msgspec.json.decode(record.value or b"")["occurred_at"] for record in bench.records] == [
+            1_000, 2_000, 3_000,
+        ]  # fmt: skip
+        assert (views.done_offset, orders.done_offset) == (2, 8)
+
+    with_bench(test)
+
+
+def test_an_input_that_is_quiet_is_idle_although_another_is_being_written() -> None:
+    async def test(bench: Bench) -> None:
+        bench.gates["outputs"] = asyncio.Event()
+        views, orders = bench.source.open(VIEWS, "page-views", 0), bench.source.open(ORDERS, "orders", 7)
+        bench.source.start()
+        bench.source.fold([event(VIEWS, 0, 1_000)])
+        await bench.settle()
+        assert orders.is_idle, "silence of a rare topic could not be told under steady traffic"
+        assert not views.is_idle
+
+    with_bench(test)

@@ -53,13 +53,13 @@ class Bed:
         monkeypatch.setattr(watchdog_module, "time", clock)
         self.consumer = FakeConsumer()
         self.tps = [ONE, TWO]
+        self.at: dict[TP, int] = {}
         runner: Any = SimpleNamespace(
             consumer=self.consumer,
             is_open=True,
             generation=1,
             progress_at=0.0,
-            source_partitions=lambda: self.tps,
-            units=list,
+            owned=SimpleNamespace(partitions=lambda: self.tps, done_offset=self.at.get, log_units={}),
             crash=self.crash,
             deployment=SimpleNamespace(prefix=""),
             app=SimpleNamespace(should_stop=False),
@@ -171,16 +171,12 @@ def lag(topic: str, partition: int) -> float:
     return float(metrics.lag_records.labels(topic, partition)._value.get())
 
 
-def test_the_lag_is_that_of_the_unit_furthest_behind_and_goes_with_the_partition(bed: Bed) -> None:
-    units = [
-        SimpleNamespace(topic="visitor-events", partition=1, done_offset=done, stage="pages", processor=None)
-        for done in (4, 7)
-    ]
-    bed.runner.units = lambda: units
+def test_the_lag_is_what_is_not_done_and_goes_with_the_partition(bed: Bed) -> None:
+    bed.at[TWO] = 4
     bed.consumer.ends[TWO] = 10
     bed.look()
     assert lag("visitor-events", 1) == 6
-    units.clear()
+    bed.tps.clear()
     bed.look()
     assert lag("visitor-events", 1) == 0
 

@@ -37,6 +37,12 @@ class Letters:
         event = VisitorInteraction(context.origin(), event_id, visitor, time_ms, "letter", "s")
         return SourceResult([Output("visitor-events", visitor, event, event_id, time_ms)], time_ms)
 
+    def time_of(self, value: bytes | None) -> int | None:
+        try:
+            return int(msgspec.json.decode(value or b"", type=dict[str, Any])["t"])
+        except (msgspec.MsgspecError, KeyError, ValueError, UnicodeDecodeError):
+            return None
+
 
 class Times(msgspec.Struct, array_like=True):
     times: list[int]

@@ -18,9 +18,10 @@ import mode.loop
 
 mode.loop.use("uvloop")
 
-from agents import runner as runner_module  # noqa: E402  # the loop must be chosen before Faust is imported
+from agents import takeover as takeover_module  # noqa: E402  # the loop must be chosen before Faust is imported
+from agents.deployments import Deployment  # noqa: E402
 from agents.recovery import Recovered, Target, recover  # noqa: E402
-from agents.runner import Deployment, Runner  # noqa: E402
+from agents.runner import Runner  # noqa: E402
 from agents.stores import Store  # noqa: E402
 from agents.watchdog import Watchdog  # noqa: E402
 from tests.agents.toy_stages import Letters, Totals, Windows  # noqa: E402
@@ -82,7 +83,7 @@ def run(crash: str) -> None:
         checkpoint=checkpoint if STRETCH_S or crash or BLOCK_S else None,
     )
     if RECOVERY_S:
-        vars(runner_module)["recover"] = slow_recover
+        vars(takeover_module)["recover"] = slow_recover
     runner = Runner(deployment)
     Watchdog(runner, STALL_S, UNASSIGNED_S, BLOCKED_S, every_s=0.5).install()
     runner.app.Worker(loglevel="INFO").execute_from_commandline()

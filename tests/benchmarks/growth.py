@@ -24,8 +24,8 @@ from typing import Any
 import msgspec
 
 from agents import garbage
-from agents.runner import RECORDS_IN_MEMORY
 from agents.stores import Store, write_fence
+from agents.takeover import RECORDS_IN_MEMORY
 from streams.event_files import FileEvent
 from streams.flow import stages
 from streams.processors import LogProcessor

@@ -16,8 +16,8 @@ import os
 import tempfile
 from pathlib import Path
 
-from agents.runner import RECORDS_IN_MEMORY
 from agents.stores import Store, write_fence
+from agents.takeover import RECORDS_IN_MEMORY
 from schemas.visitor_events import VisitorPageView
 from streams.processors import LogProcessor
 from streams.sessions import Sessions

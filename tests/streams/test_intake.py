@@ -394,3 +394,23 @@ def test_any_value_of_any_field_is_read_or_refused(topic: str, data: st.DataObje
     assert len(outputs) - len(origins) == sum(
         n for (name, _), n in door.context.counts.items() if name == "rejected"
     )
+
+
+@pytest.mark.parametrize(
+    ("value", "time_ms"),
+    [
+        (b'{"url":"/","occurred_at":5}', 5),
+        (b'{"occurred_at":"1970-01-01T00:00:01Z"}', 1_000),
+        (b'{"culdesac_progress":7}', 7),
+        (b'{"occurred_at":"1970-01-01T00:00:01"}', None),
+        (b'{"occurred_at":true}', None),
+        (b'{"url":"/"}', None),
+        (b"[" * 100_000, None),
+        (b'"\xff"', None),
+        (b"", None),
+        (None, None),
+    ],
+    ids=repr,
+)
+def test_a_glance_tells_the_time_of_a_record_and_never_fails(value: bytes | None, time_ms: int | None) -> None:
+    assert Intake(Settings(), SECRET).time_of(value) == time_ms
