@@ -94,7 +94,9 @@ class Deployment:
         ensure_topics(load_settings(environment=partitions, kafka=kafka, topic_prefix=self.prefix))
         self.publisher = Publisher(kafka, self.prefix)
 
-    def worker(self, name: str = "a", metrics_port: int = 0) -> subprocess.Popen[bytes]:
+    def worker(
+        self, name: str = "a", metrics_port: int = 0, module: str = "agents"
+    ) -> subprocess.Popen[bytes]:
         """Start a worker process."""
         environment = os.environ | self.environment | {
             "CULDESAC_KAFKA": self.kafka,
@@ -107,7 +109,7 @@ class Deployment:
         }  # fmt: skip
         with (self.directory / f"worker-{name}.log").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "agents", "worker"], cwd=ROOT, env=environment, stdout=log, stderr=log
+                [sys.executable, "-m", module, "worker"], cwd=ROOT, env=environment, stdout=log, stderr=log
             )
         self.workers.append(process)
         return process

@@ -21,7 +21,16 @@ from typing import Any
 from agents.broker import EmbeddedKafka
 from tests.agents.product import Deployment
 from tests.benchmarks.figures import cpu_seconds, loop_seconds, quantile, rss_mb, say
-from tests.benchmarks.live import SETTINGS, SPEED, STEADY_S, Playing, Subscriber, appended, shop_at
+from tests.benchmarks.live import (
+    SETTINGS,
+    SPEED,
+    STEADY_S,
+    Playing,
+    Subscriber,
+    appended,
+    shop_at,
+    wait_until_taken_over,
+)
 
 QUIET_S = 30.0
 AFTERWARDS_S = 3.0
@@ -52,7 +61,8 @@ def at_rate(kafka: str, rate: float, seconds: float, steady_s: float) -> None:
         try:
             process = deployment.worker()
             playing = Playing(deployment.publisher, shop_at(rate, steady_s + seconds))
-            time.sleep(6)
+            wait_until_taken_over(deployment)
+            time.sleep(1)
             playing.play(rate, steady_s)
             from_ms, cpu = time.time() * 1000, cpu_seconds(process.pid)
             load = os.getloadavg()[0]
@@ -102,7 +112,8 @@ def after_silence(kafka: str, silences: int) -> None:
         try:
             deployment.worker()
             playing = Playing(deployment.publisher, shop_at(100, 60))
-            time.sleep(6)
+            wait_until_taken_over(deployment)
+            time.sleep(1)
             playing.play(100, 20)
             for _ in range(silences):
                 time.sleep(QUIET_S)

@@ -20,7 +20,7 @@ from kafka import KafkaConsumer, TopicPartition
 
 from agents.publisher import Publisher
 from streams.event_files import FileEvent
-from tests.agents.product import shop_events
+from tests.agents.product import Deployment, shop_events
 
 SPEED = 30
 SETTINGS = {
@@ -39,6 +39,7 @@ EVENTS_PER_SESSION = 10.0
 PACE_S = 0.005
 """Events go out together that fall due within such a while."""
 
+_TAKEN = re.compile(r"took over [1-9]\d* partitions in ([\d.]+) s, (\d+) changelog records")
 _EVENT_ID = re.compile(rb'"event_id": ?"([^"]*)"')
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.encode
@@ -48,6 +49,17 @@ def shop_at(events_per_second: float, seconds: float) -> list[FileEvent]:
     """Events of a shop that has about so many a second when it is played, for about so long."""
     hours = min(24.0, max(0.5, 1.3 * seconds * SPEED / 3600))
     return shop_events(hours, events_per_second * 3600 / SPEED / EVENTS_PER_SESSION)
+
+
+def wait_until_taken_over(deployment: Deployment, name: str = "a", seconds: float = 300.0) -> re.Match[str]:
+    """Until a worker has its partitions; tell what its log says of it: seconds and changelog records."""
+    log = deployment.directory / f"worker-{name}.log"
+    limit = time.monotonic() + seconds
+    while (found := _TAKEN.search(log.read_text(errors="replace"))) is None:
+        assert deployment.workers[-1].poll() is None, deployment.logs()
+        assert time.monotonic() < limit, deployment.logs()
+        time.sleep(0.05)
+    return found
 
 
 class Playing:

@@ -21,6 +21,7 @@ from streams.replay import Replay
 from streams.settings import Settings
 from tests.agents.product import SECRET, Deployment, shop_events
 from tests.benchmarks.figures import cpu_seconds, loop_seconds, rss_mb, say
+from tests.benchmarks.live import wait_until_taken_over
 
 
 def views_in(events: Sequence[FileEvent]) -> int:
@@ -48,7 +49,8 @@ def worker_seconds(
         deployment = Deployment(kafka, Path(folder), environment)
         try:
             process = deployment.worker()
-            time.sleep(8)
+            wait_until_taken_over(deployment)
+            time.sleep(2)
             before = cpu_seconds(process.pid)
             deployment.publish(events)
             deployment.wait_until_done(600)

@@ -30,12 +30,12 @@ from streams.settings import Settings
 from streams.visitors import visitor_key
 from tests.agents.product import Deployment
 from tests.benchmarks.figures import cpu_seconds, loop_seconds, say
+from tests.benchmarks.live import wait_until_taken_over
 from tests.benchmarks.open_visitors import START_MS, VIEWS_EACH, view_of
 
 PARTITIONS = 4
 ROWS_AT_ONCE = 5_000
 CHANGELOG = "culdesac-sessions-changelog"
-_TAKEN = re.compile(r"took over \d+ partitions in ([\d.]+) s, (\d+) changelog records")
 
 
 def rows(visitors: int) -> Iterator[tuple[bytes, bytes]]:
@@ -79,16 +79,12 @@ async def fill(deployment: Deployment, visitors: int, writes: int) -> None:
     await sender.stop()
 
 
-def take_over(deployment: Deployment, seconds: float = 300.0) -> tuple[float, int, float, float]:
+def take_over(deployment: Deployment) -> tuple[float, int, float, float]:
     """Start a worker and end it when it has its partitions: s and changelog records; CPU s and MB in all."""
     log = deployment.directory / "worker-a.log"
     log.unlink(missing_ok=True)
     process = deployment.worker()
-    limit = time.monotonic() + seconds
-    while (found := _TAKEN.search(log.read_text(errors="replace"))) is None or found[2] == "":
-        assert process.poll() is None, deployment.logs()
-        assert time.monotonic() < limit, deployment.logs()
-        time.sleep(0.05)
+    found = wait_until_taken_over(deployment)
     cpu = cpu_seconds(process.pid)
     status = Path(f"/proc/{process.pid}/status").read_text()
     peak = re.search(r"VmHWM:\s+(\d+) kB", status)

@@ -412,5 +412,7 @@ def test_any_value_of_any_field_is_read_or_refused(topic: str, data: st.DataObje
     ],
     ids=repr,
 )
-def test_a_glance_tells_the_time_of_a_record_and_never_fails(value: bytes | None, time_ms: int | None) -> None:
+def test_a_glance_tells_the_time_of_a_record_and_never_fails(
+    value: bytes | None, time_ms: int | None
+) -> None:
     assert Intake(Settings(), SECRET).time_of(value) == time_ms
