@@ -34,6 +34,8 @@ from tests.benchmarks.live import (
 
 QUIET_S = 30.0
 AFTERWARDS_S = 3.0
+LITTLE = 100.0
+"""Events a second below which it does not matter how many sessions are open."""
 
 
 def main() -> None:
@@ -55,6 +57,8 @@ def main() -> None:
 
 def at_rate(kafka: str, rate: float, seconds: float, steady_s: float) -> None:
     """Delays at a rate; and how much of it the worker could do."""
+    if rate < LITTLE:
+        steady_s = min(steady_s, 15.0)
     with tempfile.TemporaryDirectory() as folder:
         deployment = Deployment(kafka, Path(folder), SETTINGS)
         subscriber = Subscriber(kafka, deployment.prefix + "enriched-page-views")
