@@ -21,7 +21,9 @@ from streams.stages import EVERY_PARTITION, Output
 MAX_BATCH_BYTES = 768 * 1024
 """Below the broker's default limit for a batch (1 MiB)."""
 MAX_RECORD_BYTES = 1_000_000
-"""A single record may fill a batch up to that limit."""
+"""Of a single record, in topics that have no limit of their own."""
+MARGIN_BYTES = 4_096
+"""What a batch adds to its records, generously."""
 
 Headers = list[tuple[str, bytes]]
 """A list, for aiokafka's builder takes no other sequence."""
@@ -197,6 +199,8 @@ class Sender:
     def _batches(self, topic: str, records: Sequence[Record]) -> deque[tuple[Any, int]]:
         """Build closed batches, each with its number of records."""
         now_ms = int(time.time() * 1000)
+        of_topic = TOPICS[topic].max_message_bytes if topic in TOPICS else 0
+        most = of_topic - MARGIN_BYTES if of_topic else MAX_RECORD_BYTES
         create = self._producer.create_batch  # type: ignore[union-attr]  # `send` has seen that it is there
         batches: deque[tuple[Any, int]] = deque()
         batch, count = create(), 0
@@ -209,7 +213,7 @@ class Sender:
                 batch, count = create(), 0
                 added = batch.append(timestamp=now_ms, key=key, value=value, headers=headers)
             # A batch takes its first record whatever its size, and the broker would refuse it.
-            if added is None or added.size > MAX_RECORD_BYTES:
+            if added is None or added.size > most:
                 raise RecordTooLargeError(
                     f"a record for {topic} of {len(value or b'')} bytes, key {key[:80]!r}"
                 )

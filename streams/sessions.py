@@ -108,7 +108,7 @@ class Sessions:
         self._appends = Appends(settings)
         self._hold_ms = max(settings.gap_ms, settings.order_wait_ms)
         self._free_ms = self._hold_ms + settings.retention_ms
-        self._max_facts = CLICKS_PER_VIEW * settings.max_views
+        self._max_clicks = self._max_facts = CLICKS_PER_VIEW * settings.max_views
 
     def step(self, context: Context, record: Any) -> Iterable[Output]:
         """Fold one event into its visitor."""
@@ -155,6 +155,9 @@ class Sessions:
             if visitor.visits and visitor.visits[-1].is_closed:
                 visitor.tip = None
         free(visitor, deadline_ms - self._free_ms, self._settings)
+        # A robot that comes all day would make a row that no topic takes.
+        while len(visitor.clicks) > self._max_clicks and visitor.visits[0].is_closed:
+            free(visitor, visitor.visits[0].ended_at, self._settings)
         forget_retracted(visitor)
         if visitor.visits or visitor.facts:
             visitor.deadline_ms = self._deadline(visitor, deadline_ms)

@@ -81,6 +81,7 @@ def test_a_changelog_is_compacted_after_an_hour_and_has_no_type(name: str) -> No
         "cleanup.policy": "compact",
         "message.timestamp.type": "CreateTime",
         "min.compaction.lag.ms": "3600000",
+        "max.message.bytes": "16777216",
     }
     with pytest.raises(LookupError, match=name):
         _ = TOPICS[name].type
