@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from agents.security import security_of
 from agents.settings import WorkerSettings
 from agents.summary_view import alert_table, minute, screen
 from agents.topics import partition_counts
@@ -122,10 +123,14 @@ class AlertReader:
         from kafka import KafkaConsumer, TopicPartition
 
         self._name = settings.topic_prefix + TOPIC
-        count = partition_counts(settings.kafka, [self._name])[self._name]
+        security = security_of(settings)
+        count = partition_counts(settings.kafka, [self._name], security)[self._name]
         partitions = [TopicPartition(self._name, number) for number in range(count)]
         self._consumer: KafkaConsumer = KafkaConsumer(
-            bootstrap_servers=settings.kafka.split(","), enable_auto_commit=False, client_id="culdesac-alerts"
+            bootstrap_servers=settings.kafka.split(","),
+            enable_auto_commit=False,
+            client_id="culdesac-alerts",
+            **security.arguments(),
         )
         self._consumer.assign(partitions)
         self._consumer.seek_to_beginning(*partitions)

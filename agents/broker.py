@@ -6,7 +6,7 @@ import signal
 import socket
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -23,10 +23,10 @@ _CONFIG = """\
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller_port}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listeners={listeners},CONTROLLER://127.0.0.1:{controller_port}
+advertised.listeners={listeners}
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_SSL:SASL_SSL
 log.dirs=data
 auto.create.topics.enable=false
 broker.session.timeout.ms=3000
@@ -72,6 +72,11 @@ class EmbeddedKafka:
         How long a start may take (1.2 s when warm, some 10 s the first time, fetching apart).
     announce
         Is told in one line, before something that takes long.
+    listeners
+        Further listeners beside the plain one: ``SSL`` or ``SASL_SSL`` to its settings (Kafka's, such as
+        ``ssl.keystore.location``). `address` tells where they are.
+    more_settings
+        Settings of the broker beside ours, such as an authorizer.
 
     Notes
     -----
@@ -86,12 +91,17 @@ class EmbeddedKafka:
         heap_mb: int = 256,
         ready_seconds: float = 60.0,
         announce: Callable[[str], None] | None = None,
+        listeners: Mapping[str, Mapping[str, str]] | None = None,
+        more_settings: Mapping[str, str] | None = None,
     ) -> None:
         self._wanted_port = port
         self._wanted_directory = None if directory is None else Path(directory).absolute()
         self._heap_mb = heap_mb
         self._ready_seconds = ready_seconds
         self._announce = announce
+        self._listeners = dict(listeners or {})
+        self._more_settings = dict(more_settings or {})
+        self._listener_ports: dict[str, int] = {}
         self._port: int | None = None
         self._controller_port: int | None = None
         self._directory: Path | None = None
@@ -105,6 +115,12 @@ class EmbeddedKafka:
         if self._port is None:
             raise BrokerError("the broker has no address yet: call start() first")
         return f"127.0.0.1:{self._port}"
+
+    def address(self, listener: str) -> str:
+        """Give the address of a further listener; raises `BrokerError` before the first start."""
+        if listener not in self._listener_ports:
+            raise BrokerError(f"the broker has no listener {listener} yet: call start() first")
+        return f"127.0.0.1:{self._listener_ports[listener]}"
 
     @property
     def directory(self) -> Path:
@@ -204,7 +220,7 @@ class EmbeddedKafka:
             self._announce("Starting Kafka for the first time; later starts take a second")
         for tries_left in reversed(range(_PORT_TRIES)):
             port, controller_port = self._choose_ports()
-            settings = _CONFIG.format(port=port, controller_port=controller_port)
+            settings = self._settings(port, controller_port)
             (self.directory / "server.properties").write_text(settings, encoding="utf-8")
             log_start = log.stat().st_size
             self._runtime = runtime
@@ -220,8 +236,23 @@ class EmbeddedKafka:
             if not (tries_left and self._wanted_port is None and "Address already in use" in line):
                 break
             self._port = self._controller_port = None
+            self._listener_ports = {}
         kept = shutil.copy(log, cache_folder() / "kafka-failed.log")
         raise BrokerError(f"Kafka {reason}: {line or 'its log is empty'}; see {kept} and culdesac doctor")
+
+    def _settings(self, port: int, controller_port: int) -> str:
+        """Give the broker's settings, with ports for the further listeners."""
+        for name in self._listeners.keys() - self._listener_ports.keys():
+            self._listener_ports[name] = _free_ports()[0]
+        ports = {"PLAINTEXT": port} | self._listener_ports
+        listeners = ",".join(f"{name}://127.0.0.1:{number}" for name, number in ports.items())
+        more = self._more_settings | {
+            f"listener.name.{name.lower()}.{key}": value
+            for name, settings in self._listeners.items()
+            for key, value in settings.items()
+        }
+        config = _CONFIG.format(listeners=listeners, controller_port=controller_port)
+        return config + "".join(f"{key}={value}\n" for key, value in more.items())
 
     def _choose_ports(self) -> tuple[int, int]:
         """Give the broker's and the controller's port: those of the last start, else wanted or free ones."""

@@ -176,12 +176,18 @@ def topics(
     check: Annotated[
         bool, typer.Option("--check", help="Compare with Kafka; exit code 1 where work can't go on.")
     ] = False,
+    acls: Annotated[
+        bool, typer.Option("--acls", help="Print what a Kafka with an authorizer has to allow, to whom.")
+    ] = False,
     settings: SettingsFile = None,
     as_json: Json = False,
 ) -> None:
     """Print the table of topics; create them, or compare them with Kafka."""
+    from agents.grants import show_grants
     from agents.topics_view import show_topics
 
+    if acls:
+        raise typer.Exit(show_grants(_settings(settings, kafka=kafka), as_json))
     raise typer.Exit(show_topics(_settings(settings, kafka=kafka), create, check, as_json))
 
 

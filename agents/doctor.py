@@ -20,8 +20,10 @@ from rich.console import Console
 from rich.markup import escape
 
 from agents.broker import BrokerError
+from agents.grants import commands, lacking, missing_grants
 from agents.java import find_java
 from agents.kafka_jars import jars_are_cached
+from agents.security import security_of
 from agents.settings import FILE_VARIABLE, SettingsError, WorkerSettings, load_settings
 from agents.topics import TopicError, TopicState, admin_client, check_topics
 from streams.event_files import INPUTS
@@ -154,17 +156,26 @@ def _broker(settings: WorkerSettings, named: bool) -> Iterator[Finding]:
         return
     yield Finding("broker", "ok", f"{settings.kafka} answers")
     yield _topics(states)
+    yield _grants(settings)
     yield _clock(settings, [state for state in states if state.partitions], time.time)
 
 
 def _topics(states: list[TopicState]) -> Finding:
-    for wanted, mark in (("wrong", "broken"), ("missing", "note"), ("differs", "note")):
+    for wanted, mark in (("hidden", "broken"), ("wrong", "broken"), ("missing", "note"), ("differs", "note")):
         found = [state for state in states if state.state == wanted]
         if found:
             verdict: Literal["note", "broken"] = "broken" if mark == "broken" else "note"
             text = f"{len(found)} of {len(states)} {wanted}, such as {found[0].topic}"
             return Finding("topics", verdict, text, f"{found[0].topic} {found[0].mend}")
     return Finding("topics", "ok", f"all {len(states)} as they should be")
+
+
+def _grants(settings: WorkerSettings) -> Finding:
+    missing = missing_grants(settings)
+    if not missing:
+        return Finding("rights", "ok", "this user may do all that a worker has to")
+    mend = "; ".join(commands(missing, f"User:{settings.sasl_username or '…'}", settings.kafka))
+    return Finding("rights", "broken", f"this user lacks {lacking(missing)}", mend)
 
 
 def _clock(settings: WorkerSettings, states: list[TopicState], now: Callable[[], float]) -> Finding:
@@ -177,7 +188,7 @@ def _clock(settings: WorkerSettings, states: list[TopicState], now: Callable[[],
     }
     newest = -1
     try:
-        with admin_client(settings.kafka) as client:
+        with admin_client(settings.kafka, security_of(settings)) as client:
             found = client.list_partition_offsets(wanted) if wanted else {}
         newest = max((offset.timestamp for offset in found.values()), default=-1)
     except (TopicError, KafkaError) as error:

@@ -40,6 +40,11 @@ class Marker:
         Gives the input partitions of this worker.
     ends
         Gives the end offset of the input partitions by name (``page-views/0``).
+
+    Attributes
+    ----------
+    round_at
+        When it last looked for news (s, monotonic): if it stopped, time would stand still without an error.
     """
 
     def __init__(
@@ -57,10 +62,12 @@ class Marker:
         self._ends = ends
         self._sent: dict[str, Progress] = {}
         self._renewed_at = 0.0
+        self.round_at = time.monotonic()
 
     async def run(self) -> None:
         """Write marks until cancelled. An error that is not a passing one ends in the caller."""
         while True:
+            self.round_at = time.monotonic()
             await asyncio.sleep(EVERY_S)
             await self.mark()
 

@@ -21,8 +21,8 @@ LAG = 100
 """Records that a partition must be behind to be waited for. Markers of transactions count as records, too."""
 HOLD_S = 0.5
 """How long a partition that is behind, and of which nothing more comes, keeps the others waiting."""
-PATIENCE_S = 2.0
-"""How long a partition waits for others that are behind once it has caught up itself."""
+LIVE_MS = 60_000
+"""Events younger than this wait for nobody: an import of last year's orders must not hold up who is on the site."""
 
 _AT = itemgetter(0)
 
@@ -36,7 +36,7 @@ class Merge:
     >>> merge = Merge()
     >>> merge.add(views, [(5, "view"), (9, "view")], end=2)
     >>> merge.add(orders, [(6, "order"), (30, "order")], end=9)
-    >>> merge.take({views}, now_s=0.0)
+    >>> merge.take({views}, now_s=0.0, live_ms=60_000)
     [(5, TP(topic='page-views', partition=0), 'view'), (6, TP(topic='orders', partition=0), 'order'), \
 (9, TP(topic='page-views', partition=0), 'view')]
     >>> merge.end(orders), merge.end(views)
@@ -48,7 +48,6 @@ class Merge:
         self._ends: dict[TP, int] = {}
         self._reached: dict[TP, int] = {}
         self._waited_since_s: dict[TP, float] = {}
-        self._caught_up_since_s: dict[TP, float] = {}
 
     def add(self, tp: TP, records: Iterable[tuple[int, Any]], end: int) -> None:
         """Hold records of a partition, which follow those that are held already.
@@ -82,11 +81,11 @@ class Merge:
     def drop(self) -> set[TP]:
         """Forget all that is held; tell of which partitions something was."""
         dropped = {tp for tp, held in self._held.items() if held}
-        for part in (self._held, self._ends, self._reached, self._waited_since_s, self._caught_up_since_s):
+        for part in (self._held, self._ends, self._reached, self._waited_since_s):
             part.clear()
         return dropped
 
-    def take(self, behind: Collection[TP], now_s: float) -> list[tuple[int, TP, Any]]:
+    def take(self, behind: Collection[TP], now_s: float, live_ms: int) -> list[tuple[int, TP, Any]]:
         """Take what no partition that is behind can still come before: (time, partition, record), by time.
 
         Of equal times the order is that in which the partitions were added.
@@ -97,23 +96,18 @@ class Merge:
             Partitions of which more stands in the log than is held.
         now_s
             Time (s, monotonic), by which patience is measured.
+        live_ms
+            A partition that is not behind and has come to this event time (≥) waits for nobody.
         """
         until = self._until(behind, now_s)
-        caught_up: dict[TP, float] = {}
         taken: list[tuple[int, TP, Any]] = []
         for tp, held in list(self._held.items()):
             count = len(held)
-            if tp not in behind:
-                caught_up[tp] = since_s = self._caught_up_since_s.get(tp, now_s)
-                waits = until is not None and now_s - since_s < PATIENCE_S
-            else:
-                waits = until is not None
-            if waits:
+            if until is not None and (tp in behind or (held and held[-1][0] < live_ms)):
                 count = bisect_right(held, until, key=_AT)
             taken += held[:count]
             if count:
                 self._held[tp] = held[count:]
-        self._caught_up_since_s = caught_up
         taken.sort(key=_AT)
         return taken
 

@@ -128,6 +128,10 @@ watermark_delay_seconds = _gauge(
     stage=STAGES,
     partition=PARTITIONS,
 )
+healthy = _gauge("culdesac_healthy", "Whether work goes on (1) or not (0), as /healthz says")
+standstill_seconds = _gauge(
+    "culdesac_standstill_seconds", "For how long records have waited, fetches or marks have not got on"
+)
 batch_records = _histogram("culdesac_batch_records", "Records in a batch", BATCH_BOUNDS, stage=STAGES)
 stage_cpu_seconds = _counter("culdesac_stage_cpu_seconds_total", "CPU time of a stage's steps", stage=STAGES)
 model_auprc = _gauge("culdesac_model_auprc_ratio", "Area under precision-recall, predict first", model=MODELS)

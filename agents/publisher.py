@@ -19,6 +19,7 @@ import msgspec
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from agents.security import OPEN, Security
 from agents.topics import partition_counts
 from schemas.topics import partition
 from streams.event_files import INPUTS, REJECTED
@@ -79,6 +80,8 @@ class Publisher:
         Before the name of every topic.
     clock
         Monotonic seconds; paces the progress records.
+    security
+        How to get in.
 
     Attributes
     ----------
@@ -97,16 +100,23 @@ class Publisher:
         The broker does not take what is sent.
     """
 
-    def __init__(self, kafka: str, prefix: str = "", clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        kafka: str,
+        prefix: str = "",
+        clock: Callable[[], float] = time.monotonic,
+        security: Security = OPEN,
+    ) -> None:
         self.sent: Counter[str] = Counter()
         self.refused = 0
         self.now_ms: int | None = None
         self._kafka = kafka
+        self._security = security
         self._prefix = prefix
         self._clock = clock
         self._told_ms: int | None = None
         self._told_at = clock()
-        names = partition_counts(kafka, (prefix + topic for topic in (*INPUTS, REJECTED)))
+        names = partition_counts(kafka, (prefix + topic for topic in (*INPUTS, REJECTED)), security)
         self._counts = {name.removeprefix(prefix): count for name, count in names.items()}
         self._waiting: dict[tuple[str, int], list[tuple[bytes | None, bytes | None]]] = {}
         self._number = 0
@@ -199,6 +209,7 @@ class Publisher:
             enable_idempotence=True,
             max_batch_size=MAX_BATCH_BYTES,
             max_request_size=2 * MAX_BATCH_BYTES,
+            **self._security.arguments(),
         )
         await producer.start()
         return producer

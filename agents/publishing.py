@@ -9,6 +9,7 @@ from typing import Any
 
 from agents.progress import Bars
 from agents.publisher import Publisher
+from agents.security import security_of
 from agents.settings import WorkerSettings
 from streams.event_files import FileEvent, Format, find_files, read_events
 
@@ -58,7 +59,7 @@ def publish_files(
     files = find_files(paths, form)
     began = time.monotonic()
     reading = bars.start("Reading", sum(file.stat().st_size for file in files), "bytes")
-    with Publisher(settings.kafka, settings.topic_prefix) as publisher:
+    with Publisher(settings.kafka, settings.topic_prefix, security=security_of(settings)) as publisher:
         publishing = bars.start("Publishing", None, "events")
 
         def shown(events: Iterable[FileEvent]) -> Iterator[FileEvent]:

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from agents import metrics
-from agents.stores import FENCE_KEY, Statement, Store, StoreError, read_fence, read_top
+from agents.security import OPEN, Security
+from agents.stores import FENCE_KEY, LostFenceError, Statement, Store, StoreError, read_fence, read_headers
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,7 @@ async def recover(
     stores: Mapping[Target, Store],
     stall_s: float = 60.0,
     progress: Callable[[], None] = lambda: None,
+    security: Security = OPEN,
 ) -> Recovered:
     """Read what the stores lack from their changelogs. May be cancelled, and begun anew with the same folders.
 
@@ -56,6 +58,8 @@ async def recover(
         Give up when nothing has come for so long (s).
     progress
         Called whenever something has come.
+    security
+        How to get in.
 
     Raises
     ------
@@ -70,6 +74,7 @@ async def recover(
         auto_offset_reset="earliest",
         max_partition_fetch_bytes=4 << 20,
         fetch_max_wait_ms=100,
+        **security.arguments(),
     )
     try:
         await consumer.start()
@@ -105,16 +110,24 @@ class _Recovery:
         records = await self._read(starts, ends, self._take, "recovering state")
         heal: dict[Target, list[bytes]] = {}
         for tp, store in stores.items():
-            heal[tp.topic, tp.partition] = store.end_recovery(await consumer.position(tp) - 1)
+            read_to = await consumer.position(tp) - 1
+            try:
+                keys = store.end_recovery(read_to)
+            except LostFenceError:
+                # Perhaps the hint was a fence of an earlier format that does not count: read without it.
+                store.start_over()
+                records += await self._read({tp: begins[tp]}, ends, self._take, "recovering state anew")
+                keys = store.end_recovery(read_to)
+            heal[tp.topic, tp.partition] = keys
         return Recovered(records, heal)
 
     def _glimpse(self, store: Store, record: Any) -> None:
         if record.key == FENCE_KEY:
-            store.hint(read_fence(record.value or b""))
+            store.hint(read_fence(record.value or b"", store.form))
 
     def _take(self, store: Store, record: Any) -> None:
-        top = read_top(record.headers)
-        store.recover(Statement(record.offset, record.key, record.value, top))
+        top, form = read_headers(record.headers)
+        store.recover(Statement(record.offset, record.key, record.value, top, form))
 
     async def _read(
         self,

@@ -22,6 +22,7 @@ import asyncio
 import logging
 import os
 import sys
+import threading
 import time
 import traceback
 from collections import defaultdict
@@ -35,7 +36,7 @@ from agents.marking import Marker
 from agents.pump import PumpApp, PumpConsumer
 from agents.sending import Sender
 from agents.source_units import InputPartition
-from agents.stores import StoreError, lock_folder
+from agents.stores import ForeignWriterError, StoreError, lock_folder
 from agents.takeover import Owned, Takeover
 from agents.units import LogUnit
 
@@ -43,6 +44,10 @@ log = logging.getLogger(__name__)
 
 LEASE = 0.8
 """Part of the session time that the event loop may stand still: beyond, someone else may own the partitions."""
+SAY_S = 2.0
+"""How long it may take to say why a worker ends."""
+_WITH_TRACEBACK = (70, 74)
+"""Codes behind which there may be an error of ours; the others say all in their line."""
 
 
 class Runner:
@@ -58,6 +63,8 @@ class Runner:
         Units of the partitions that this worker owns.
     progress_at
         When a takeover last got on (s, monotonic): a long one is no standstill.
+    marker
+        Writes marks while partitions are held; None before, and where no input is read.
 
     Raises
     ------
@@ -68,10 +75,13 @@ class Runner:
     def __init__(self, deployment: Deployment) -> None:
         self.deployment = deployment
         self._lock = lock_folder(deployment.data_dir)
-        self.sender = Sender(deployment.kafka, deployment.prefix)
+        self.sender = Sender(
+            deployment.kafka, deployment.prefix, deployment.send_limit_s, security=deployment.security
+        )
         self.generation = -1
         self.is_open = False
         self.progress_at = time.monotonic()
+        self.marker: Marker | None = None
         self.owned = Owned()
         self._tasks: list[asyncio.Task[None]] = []
         self._opening: asyncio.Task[None] | None = None
@@ -85,6 +95,8 @@ class Runner:
         app = PumpApp(
             deployment.app_id,
             broker=f"kafka://{deployment.kafka.replace(',', ';')}",
+            broker_credentials=deployment.security.credentials(),
+            consumer_group_instance_id=deployment.instance_id,
             datadir=str(deployment.data_dir / "faust"),
             autodiscover=False,
             web_enabled=False,
@@ -134,11 +146,24 @@ class Runner:
 
     def crash(self, code: int, reason: str) -> None:
         """End this process at once; whoever starts next goes on where it was."""
-        sys.stderr.write(f"culdesac worker: exit {code}: {reason}\n")
-        if sys.exc_info()[0] is not None:
-            traceback.print_exc()
-        sys.stderr.flush()
-        os._exit(code)
+        text = f"culdesac worker: exit {code}: {reason}\n"
+        if code in _WITH_TRACEBACK and not isinstance(sys.exc_info()[1], StoreError | None):
+            text += traceback.format_exc()
+        # Whoever reads this may have stopped reading; a worker that waits for it would never end.
+        saying = threading.Thread(target=os.write, args=(2, text.encode("utf-8", "replace")), daemon=True)
+        try:
+            saying.start()
+            saying.join(SAY_S)
+        finally:
+            os._exit(code)
+
+    def broken(self) -> str | None:
+        """Tell what of this worker's own has ended although it should go on; None where all is well."""
+        for task in self._tasks if self.is_open else ():
+            # One that has nothing to do, as marks of a worker without inputs, ends without an error.
+            if task.done() and (task.cancelled() or task.exception() is not None):
+                return "a task that keeps the lease or writes marks has ended"
+        return None
 
     def check_lease(self) -> None:
         """End this process if it stood still for so long that the group may have given it up."""
@@ -163,7 +188,7 @@ class Runner:
 
     async def release(self) -> None:
         """Give up all units and their stores."""
-        self.is_open = False
+        self.is_open, self.marker = False, None
         await self._stop_opening()
         tasks, self._tasks = self._tasks, []
         for task in tasks:
@@ -193,6 +218,8 @@ class Runner:
             # consuming in the middle of that; when the next generation is known, it looks and does not.
             while self.app.consumer_generation_id == generation:
                 await asyncio.sleep(0.05)
+        except ForeignWriterError as error:
+            self.crash(76, str(error))
         except StoreError as error:
             self.crash(74, str(error))
         except BaseException as error:  # noqa: BLE001  # Faust would log it and go on without state
@@ -237,11 +264,11 @@ class Runner:
             found = await self.consumer.highwaters(*(opened.tp for opened in inputs))
             return {opened.name: end for opened in inputs if (end := found.get(opened.tp)) is not None}
 
-        marker = Marker(
+        self.marker = Marker(
             self.sender, deployment.partitions, upstreams, lambda: list(self.owned.inputs.values()), ends
         )
         try:
-            await marker.run()
+            await self.marker.run()
         except asyncio.CancelledError:
             raise
         except BaseException as error:  # noqa: BLE001  # without marks, time stands still

@@ -13,20 +13,23 @@ from typing import Any, NamedTuple
 import msgspec
 from aiokafka import AIOKafkaProducer
 
+from agents.security import OPEN, Security
 from schemas.timestamps import format_ms
-from schemas.topics import partition
+from schemas.topics import TOPICS, partition
 from streams.stages import EVERY_PARTITION, Output
 
 MAX_BATCH_BYTES = 768 * 1024
 """Below the broker's default limit for a batch (1 MiB)."""
 MAX_RECORD_BYTES = 1_000_000
-"""A single record may fill a batch up to that limit."""
+"""Of a single record, in topics that have no limit of their own."""
+MARGIN_BYTES = 4_096
+"""What a batch adds to its records, generously."""
 
 Headers = list[tuple[str, bytes]]
 """A list, for aiokafka's builder takes no other sequence."""
 
 
-class Record(NamedTuple):
+class Record(msgspec.Struct, frozen=True, gc=False):
     """A record ready for the wire."""
 
     key: bytes
@@ -50,15 +53,31 @@ _SPEC_VERSION = ("ce_specversion", b"1.0")
 _CONTENT_TYPE = ("content-type", b"application/json")
 
 
+_NO_HEADERS: Headers = []
+
+
 @lru_cache(maxsize=256)
-def _type_header(topic: str) -> tuple[str, bytes]:
-    return "ce_type", f"culdesac.{topic}".encode()
+def _of_topic(topic: str, source: bytes) -> tuple[tuple[str, bytes], tuple[str, bytes]] | None:
+    """Headers that all records of a stage to a topic share; None for a topic whose records need no envelope.
+
+    Of internal records nobody but us is a reader, and there are more of them than of all others: what an envelope
+    costs to write, to store and to read again is a quarter of the whole.
+    """
+    known = TOPICS.get(topic)
+    if known is not None and known.internal:
+        return None
+    return ("ce_type", f"culdesac.{topic}".encode()), ("ce_source", source)
+
+
+@lru_cache(maxsize=4096)
+def _only(topic: str, number: int) -> Sequence[tuple[str, int]]:
+    return [(topic, number)]
 
 
 def encode(
     output: Output, partitions: Mapping[str, int], source: bytes
-) -> tuple[list[tuple[str, int]], Record]:
-    """Record of an output as CloudEvents in binary mode, and the partitions that it goes to.
+) -> tuple[Sequence[tuple[str, int]], Record]:
+    """Record of an output, and the partitions that it goes to; as CloudEvents in binary mode if others may read it.
 
     Parameters
     ----------
@@ -70,21 +89,23 @@ def encode(
         The stage, as ``/culdesac/sessions``.
     """
     topic, key = output.topic, output.key.encode()
-    headers = [
-        _SPEC_VERSION,
-        ("ce_id", f"{output.id}:{output.revision}".encode()),
-        _type_header(topic),
-        ("ce_source", source),
-        ("ce_time", format_ms(output.time_ms).encode()),
-        _CONTENT_TYPE,
-    ]
-    count = partitions[topic]
-    if output.partition is None:
-        targets = [(topic, partition(key, count))]
-    elif output.partition == EVERY_PARTITION:
+    shared = _of_topic(topic, source)
+    headers = _NO_HEADERS
+    if shared is not None:
+        headers = [
+            _SPEC_VERSION,
+            ("ce_id", f"{output.id}:{output.revision}".encode()),
+            *shared,
+            ("ce_time", format_ms(output.time_ms).encode()),
+            _CONTENT_TYPE,
+        ]
+    count, wanted = partitions[topic], output.partition
+    if wanted is None:
+        targets = _only(topic, partition(key, count))
+    elif wanted == EVERY_PARTITION:
         targets = [(topic, number) for number in range(count)]
     else:
-        targets = [(topic, output.partition)]
+        targets = _only(topic, wanted)
     return targets, Record(key, _encode(output.value), headers)
 
 
@@ -99,10 +120,15 @@ class Sender:
         Of all topics' names.
     timeout_s
         How long a broker may hang before sending fails.
+    security
+        How to get in.
     """
 
-    def __init__(self, kafka: str, prefix: str = "", timeout_s: float = 75.0) -> None:
+    def __init__(
+        self, kafka: str, prefix: str = "", timeout_s: float = 75.0, security: Security = OPEN
+    ) -> None:
         self._prefix = prefix
+        self._security = security
         self.timeout_s = timeout_s
         self._kafka = kafka
         self._producer: AIOKafkaProducer | None = None
@@ -116,6 +142,7 @@ class Sender:
             max_batch_size=MAX_BATCH_BYTES,
             request_timeout_ms=int(self.timeout_s * 1000),
             linger_ms=0,
+            **self._security.arguments(),
         )
         try:
             await producer.start()
@@ -172,10 +199,13 @@ class Sender:
     def _batches(self, topic: str, records: Sequence[Record]) -> deque[tuple[Any, int]]:
         """Build closed batches, each with its number of records."""
         now_ms = int(time.time() * 1000)
+        of_topic = TOPICS[topic].max_message_bytes if topic in TOPICS else 0
+        most = of_topic - MARGIN_BYTES if of_topic else MAX_RECORD_BYTES
         create = self._producer.create_batch  # type: ignore[union-attr]  # `send` has seen that it is there
         batches: deque[tuple[Any, int]] = deque()
         batch, count = create(), 0
-        for key, value, headers in records:
+        for record in records:
+            key, value, headers = record.key, record.value, record.headers
             added = batch.append(timestamp=now_ms, key=key, value=value, headers=headers)
             if added is None:
                 batch.close()
@@ -183,7 +213,7 @@ class Sender:
                 batch, count = create(), 0
                 added = batch.append(timestamp=now_ms, key=key, value=value, headers=headers)
             # A batch takes its first record whatever its size, and the broker would refuse it.
-            if added is None or added.size > MAX_RECORD_BYTES:
+            if added is None or added.size > most:
                 raise RecordTooLargeError(
                     f"a record for {topic} of {len(value or b'')} bytes, key {key[:80]!r}"
                 )

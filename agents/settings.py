@@ -27,6 +27,17 @@ SECRET_CHARACTERS = 16
 StageName = Literal["intake", "sessions", "pages", "models"]
 _TABLES = ("worker", "streams")
 _NOT_SETTINGS = (FILE_VARIABLE, "CULDESAC_CACHE")
+_PATHS = (
+    "data_dir",
+    "secret_file",
+    "sasl_password_file",
+    "ssl_ca_file",
+    "ssl_certificate_file",
+    "ssl_key_file",
+)
+_MAY_BE_EMPTY = ("group_instance_id", "sasl_mechanism", "sasl_username", "sasl_password", *_PATHS[2:])
+"""Empty is unset: in containers a variable is often there without a value."""
+_SECRETS = ("secret", "sasl_password")
 _NAME = re.compile(r"[A-Za-z0-9._-]*")
 _ADDRESSES = re.compile(r"[^\s:,]+:\d{1,5}(,[^\s:,]+:\d{1,5})*")
 
@@ -67,6 +78,22 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
         File that holds it instead.
     session_timeout_ms
         The others take over from a worker that has been silent for so long.
+    commit_limit_ms, ready_limit_ms, loop_limit_ms, send_limit_ms
+        A worker ends itself when, for longer than this, records wait and nothing is committed; it can't take over
+        partitions or the broker does not answer; its event loop stands still; a record is not acknowledged.
+    group_instance_id
+        Name of this worker in the group, its own: who comes back under it within `session_timeout_ms` gets its
+        partitions back, and the others go on meanwhile.
+    security_protocol, sasl_mechanism, sasl_username, sasl_password
+        How Kafka is spoken to; see `agents.security`.
+    sasl_password_file
+        File that holds the password instead.
+    ssl_ca_file
+        Certificates (PEM) of those who vouch for the broker; None: those that the machine trusts.
+    ssl_certificate_file, ssl_key_file
+        Our own certificate and key (PEM), where the broker asks for one.
+    ssl_check_hostname
+        Whether the broker's certificate has to name its host.
     log_level
         From ``DEBUG`` to ``ERROR``.
     streams
@@ -85,6 +112,20 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     secret: str | None = None
     secret_file: Path | None = None
     session_timeout_ms: int = 10_000
+    commit_limit_ms: int = 60_000
+    ready_limit_ms: int = 180_000
+    loop_limit_ms: int = 60_000
+    send_limit_ms: int = 75_000
+    group_instance_id: str | None = None
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
+    sasl_username: str | None = None
+    sasl_password: str | None = None
+    sasl_password_file: Path | None = None
+    ssl_ca_file: Path | None = None
+    ssl_certificate_file: Path | None = None
+    ssl_key_file: Path | None = None
+    ssl_check_hostname: bool = True
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     streams: Settings = Settings()
 
@@ -187,7 +228,8 @@ def _value(table: str, name: str, value: object, where: str) -> tuple[str, Any]:
     try:
         return field, _converted(field, type_, value)
     except msgspec.ValidationError:
-        raise SettingsError(f"{where}: {value!r} can't be used: write {_wanted(field, type_)}") from None
+        shown = "this" if field in _SECRETS else repr(value)
+        raise SettingsError(f"{where}: {shown} can't be used: write {_wanted(field, type_)}") from None
     except ValueError as error:
         raise SettingsError(f"{where}: {error}") from None
 
@@ -197,7 +239,9 @@ def _converted(field: str, type_: Any, value: object) -> Any:
         if not isinstance(value, str):
             raise ValueError(f"{value!r} has no unit: write a duration {EXAMPLES}, in quotes")
         return parse_duration(value)
-    if field in ("data_dir", "secret_file"):
+    if value == "" and field in _MAY_BE_EMPTY:
+        return None
+    if field in _PATHS:
         if not isinstance(value, str) or not value:
             raise ValueError("write a path, in quotes")
         return Path(value).expanduser()
@@ -209,7 +253,7 @@ def _converted(field: str, type_: Any, value: object) -> Any:
     least, most = _LEAST.get(field, 1), _MOST.get(field, 1_000_000)
     if any(type(number) is int and not least <= number <= most for number in numbers):
         raise ValueError(f"{value} is out of range: write a whole number from {least} to {most}")
-    if field in ("app_id", "topic_prefix") and not _NAME.fullmatch(converted):
+    if field in ("app_id", "topic_prefix", "group_instance_id") and not _NAME.fullmatch(converted):
         raise ValueError(
             f"{converted!r} can't stand in a topic's name: use letters, digits, '.', '_' and '-'"
         )
@@ -230,6 +274,8 @@ def _wanted(field: str, type_: Any) -> str:
     if field == "template_rules":
         return "rules with path and template"
     words = get_args(type_)
+    if type(None) in words and get_origin(words[0]) is Literal:
+        words = get_args(words[0])
     if words and words[-1] is ...:
         words = get_args(words[0])
         return f"a list out of {', '.join(words)}" if words else "a list of texts"

@@ -17,6 +17,7 @@ import typer
 from agents.durations import parse_duration
 from agents.publisher import Publisher
 from agents.replaying import OutputError
+from agents.security import security_of
 from agents.settings import WorkerSettings
 from schemas.timestamps import parse_time
 from streams.event_files import INPUTS
@@ -148,7 +149,7 @@ def run_shop(
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         _write_truth(config, out)
-    with Publisher(settings.kafka, settings.topic_prefix) as publisher:
+    with Publisher(settings.kafka, settings.topic_prefix, security=security_of(settings)) as publisher:
         send_shop(config, publisher, speed, config.start_ms + round(quick_hours * 3_600_000))
     say(f"Sent {publisher.sent.total():,} events ({publisher.sent['page-views']:,} page views).")
 

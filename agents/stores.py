@@ -6,6 +6,11 @@ may only be too new, or come late. So recovery needs one rule: take the newest f
 statement with the greatest `top` that is not beyond that fence. Where the last record of a key is another one, the
 key is written again, lest compaction keep the wrong one.
 
+A statement also tells its format (see `StateFormat`). One of an earlier format is brought to the present one as
+it is read, and its key is written again; after the first statement of the present format, those of an earlier one
+do not count: they come from a worker of the version before that did not notice that it was replaced, and who
+replaced it has read the log itself. A local copy of an earlier format is put aside and rebuilt.
+
 The local copy also remembers up to where it has the changelog (`persisted`). That never passes a statement beyond
 its own fence, for a fence that comes later may make it count, nor one whose key has not been written again yet.
 """
@@ -14,6 +19,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -21,55 +27,71 @@ from typing import Any, NamedTuple, cast
 import msgspec
 import rocksdict
 
-from streams.processors import STATE_FORMAT, Fence
+from streams.formats import FormatError, StateFormat
+from streams.processors import Fence
 
 FENCE_KEY = b"\x00fence"
 CHUNK = 20_000
 """Rows written at once while recovering; bounds memory."""
 _PERSISTED_KEY = b"\x00changelog"
-_TOP_HEADER = "top"
+_TOP_HEADER, _FORMAT_HEADER = "top", "format"
+_FIRST = StateFormat()
 _encode = msgspec.json.encode
 _decode_fence = msgspec.json.Decoder(Fence).decode
 
 
 class Statement(NamedTuple):
-    """A changelog record: at `offset`, after applying the log up to `top`, `key` has `row` (None: none)."""
+    """A changelog record: at `offset`, after applying the log up to `top`, `key` has `row` (None: none).
+
+    `format` is that of the row; a fence holds its own.
+    """
 
     offset: int
     key: bytes
     row: bytes | None
     top: int
+    format: int = 1
 
 
 class StoreError(RuntimeError):
     """The state can't be used; the message says what to do."""
 
 
+class LostFenceError(StoreError):
+    """A fence that was seen at the end of the changelog does not count, or is not there."""
+
+
 class ForeignWriterError(StoreError):
     """Someone else has written to the changelog: what it wrote must be read before anything else is written."""
 
 
-def top_header(top: int) -> list[tuple[str, bytes]]:
-    """Headers of a changelog record: the offset of the log up to which its statement holds.
+def top_header(top: int, form: int = 1) -> list[tuple[str, bytes]]:
+    """Headers of a changelog record: the offset of the log up to which its statement holds, and its format.
 
-    >>> read_top(top_header(17))
-    17
+    >>> read_headers(top_header(17)), read_headers(top_header(18, 2))
+    ((17, 1), (18, 2))
     """
-    return [(_TOP_HEADER, str(top).encode())]
+    headers = [(_TOP_HEADER, str(top).encode())]
+    if form != 1:
+        headers.append((_FORMAT_HEADER, str(form).encode()))
+    return headers
 
 
-def read_top(headers: Iterable[tuple[str, bytes]]) -> int:
-    """Offset from the headers of a changelog record.
+def read_headers(headers: Iterable[tuple[str, bytes]]) -> tuple[int, int]:
+    """Offset of the log and format from the headers of a changelog record.
 
     Raises
     ------
     StoreError
         Something else wrote this record.
     """
-    for name, value in headers:
-        if name == _TOP_HEADER:
-            return int(value)
-    raise StoreError("a changelog record without offset: does another program write to this topic?")
+    found = dict(headers)
+    try:
+        return int(found[_TOP_HEADER]), int(found.get(_FORMAT_HEADER, 1))
+    except (KeyError, ValueError):
+        raise StoreError(
+            "a changelog record without offset: does another program write to this topic?"
+        ) from None
 
 
 def lock_folder(directory: Path) -> int:
@@ -98,7 +120,9 @@ class Store:
     Parameters
     ----------
     directory
-        Made where it is missing. A copy in a format that is not ours is refused.
+        Made where it is missing. A copy in an earlier format is put aside: it is rebuilt from the changelog.
+    form
+        Of the stage's state.
 
     Attributes
     ----------
@@ -106,16 +130,38 @@ class Store:
         Newest fence in the local copy; None: there is no state yet.
     persisted
         Changelog offset from which on the next recovery does not need to read again.
+    holds
+        While it is set, `persisted` does not move: keys that must be written again are not yet.
 
     Raises
     ------
     StoreError
-        Another process has it open, or its format is unknown.
+        Another process has it open, or its format can't be read.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, form: StateFormat = _FIRST) -> None:
         self.directory = directory
+        self.form = form
+        self.holds = False
         directory.parent.mkdir(parents=True, exist_ok=True)
+        for aside in directory.parent.glob(f"{directory.name}.aside*"):
+            shutil.rmtree(aside, ignore_errors=True)
+        self._open()
+        if self.fence is not None and self.fence.format != form.number:
+            self.start_over()
+
+    def start_over(self) -> None:
+        """Throw the local copy away: all is read from the changelog."""
+        self.close()
+        # A folder that is half removed could not be opened; so it gets out of the way in one step first.
+        aside = self.directory.with_name(f"{self.directory.name}.aside")
+        if self.directory.exists():
+            self.directory.rename(aside)
+            shutil.rmtree(aside, ignore_errors=True)
+        self._open()
+
+    def _open(self) -> None:
+        directory = self.directory
         options = rocksdict.Options(raw_mode=True)
         options.create_if_missing(True)
         options.set_write_buffer_size(16 << 20)
@@ -132,7 +178,7 @@ class Store:
         self._unlogged = cast(Any, rocksdict).WriteOptions()  # its types take a property for a method
         self._unlogged.disable_wal = True
         row = self._db.get(FENCE_KEY)
-        self.fence: Fence | None = None if row is None else read_fence(row)
+        self.fence: Fence | None = None if row is None else read_fence(row, self.form)
         row = self._db.get(_PERSISTED_KEY)
         self.persisted = -1 if row is None else int(row)
         self._read_to = self.persisted
@@ -143,12 +189,11 @@ class Store:
         """Forget what recovery remembers."""
         self._base = self._newest = -1 if self.fence is None else self.fence.offset
         self._last_fence = self._base, -1  # and its changelog offset
-        self._fence_row: bytes | None = None
         self._pending: list[Statement] = []
         self._applied: dict[bytes, tuple[int, int]] = {}  # key to top and changelog offset of what counts
-        self._last: dict[
-            bytes, int
-        ] = {}  # key to the changelog offset of its last record that does not count
+        self._last: dict[bytes, int] = {}  # key to the changelog offset of its last record
+        self._format = 1 if self.fence is None else self.fence.format  # the latest that was read
+        self._outdated: set[bytes] = set()  # keys whose last record is of an earlier format
 
     def get(self, key: bytes, /) -> bytes | None:
         """Row of a key, or None."""
@@ -186,7 +231,8 @@ class Store:
                 f"(offsets {self._read_to + 1} to {last}); a restart takes it in"
             )
         self._read_to = last
-        self._put(rows, fence, last if top >= self._open_top else self.persisted)
+        moves = top >= self._open_top and not self.holds
+        self._put(rows, fence, last if moves else self.persisted)
 
     def _put(self, rows: Iterable[tuple[bytes, bytes | None]], fence: bytes, persisted: int) -> None:
         """Write rows and fence in one atomic step."""
@@ -204,24 +250,44 @@ class Store:
 
     def recover(self, statement: Statement) -> None:
         """Take in a changelog record, in the order of the changelog. Nothing counts before `end_recovery`."""
-        offset, key, row, top = statement
+        offset, key, row, top, form = statement
         self._read_to = offset
+        fence = None
         if key == FENCE_KEY:
-            fence = read_fence(row or b"")
-            self._last_fence = fence.offset, offset
-            if self.fence is None or fence.offset > self.fence.offset:
-                self.fence, self._fence_row = fence, row
+            fence = read_fence(row or b"", self.form)
+            form = fence.format
+        is_void = form < self._format
+        self._format = max(self._format, form)
+        if fence is not None:
+            self._last_fence = fence.offset if form == self.form.number else -2, offset
+            if not is_void and (self.fence is None or fence.offset > self.fence.offset):
+                self.fence = fence
                 self._newest = max(self._newest, fence.offset)
             return
+        self._last[key] = offset
+        if form < self.form.number:
+            self._outdated.add(key)
+        else:
+            self._outdated.discard(key)
+        if is_void:
+            return
+        if form != self.form.number and (row is not None or form > self.form.number):
+            row = self._upgraded(key, row or b"", form)
+            statement = Statement(offset, key, row, top, form)
         if top <= self._base:
             # The local copy has it, or something newer.
-            self._last[key] = offset
             if row == self.get(key):
                 self._applied[key] = (top, offset)
             return
         self._pending.append(statement)
         if len(self._pending) % CHUNK == 0:
             self._settle()
+
+    def _upgraded(self, key: bytes, row: bytes, form: int) -> bytes | None:
+        try:
+            return self.form.upgrade(key, row, form)
+        except FormatError as error:
+            raise StoreError(f"{self.directory.parent.name}: {error}") from None
 
     def _settle(self) -> None:
         """Write of each key the pending statement with the greatest top up to the newest fence; keep the others.
@@ -233,18 +299,14 @@ class Store:
         beyond = []
         reach, applied = self._newest, self._applied
         for statement in self._pending:
-            offset, key, row, top = statement
-            counting = applied.get(key)
+            offset, key, row, top, _ = statement
             if top > reach:
                 beyond.append(statement)
-            elif counting is None or top >= counting[0]:
+                continue
+            counting = applied.get(key)
+            if counting is None or top >= counting[0]:
                 applied[key] = (top, offset)
                 newest[key] = row
-                if counting is None or counting[1] < offset:
-                    continue
-                # It had to wait for its fence, and stands before what counted up to now.
-                offset = counting[1]
-            self._last[key] = max(offset, self._last.get(key, -1))
         self._pending = beyond
         # Without the log of writes it costs half; the fence is written after all of it is on disk.
         self._db.write(_batch(newest.items()), self._unlogged)
@@ -267,15 +329,22 @@ class Store:
         self._settle()
         beyond = self._pending
         self._open_top = max((statement.top for statement in beyond), default=-1)
-        heal = [key for key, offset in self._last.items() if self._applied.get(key, (0, -1))[1] < offset]
+        heal = [
+            key
+            for key, offset in self._last.items()
+            if self._applied.get(key, (0, -1))[1] != offset or key in self._outdated
+        ]
         unsettled = [self._last[key] for key in heal] + [statement.offset for statement in beyond[:1]]
         if self.fence is not None:
             if self._newest > self.fence.offset:
-                raise StoreError("a fence that was in the changelog is gone: does something delete from it?")
+                raise LostFenceError(
+                    "a fence that was in the changelog is gone: does something delete from it?"
+                )
             if self._last_fence[0] < self.fence.offset:
                 heal.append(FENCE_KEY)
                 unsettled.append(self._last_fence[1])
-            row = self._fence_row or write_fence(self.fence)
+            self.fence.format = self.form.number
+            row = write_fence(self.fence)
             self._db.flush()
             self._put((), row, min(unsettled) - 1 if unsettled else self._read_to)
         self._begin()
@@ -301,21 +370,20 @@ def write_fence(fence: Fence) -> bytes:
     return _encode(fence)
 
 
-def read_fence(row: bytes) -> Fence:
+def read_fence(row: bytes, form: StateFormat = _FIRST) -> Fence:
     """Fence of its row.
 
     Raises
     ------
     StoreError
-        Its format is not ours.
+        Its format can't be read.
     """
     try:
         fence = _decode_fence(row)
     except msgspec.MsgspecError as error:
         raise StoreError(f"the state's fence can't be read: {error}") from error
-    if fence.format != STATE_FORMAT:
-        raise StoreError(
-            f"the state has format {fence.format}, this version reads {STATE_FORMAT}: "
-            "run the version that wrote it, or start anew under another app id"
-        )
+    try:
+        form.check(fence.format)
+    except FormatError as error:
+        raise StoreError(str(error)) from None
     return fence

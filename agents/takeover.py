@@ -120,10 +120,14 @@ class Takeover:
         for stage in deployment.logs:
             for tp in assignment:
                 if tp.topic == deployment.prefix + stage.log:
-                    store = Store(deployment.data_dir / "state" / stage.name / str(tp.partition))
+                    store = Store(
+                        deployment.data_dir / "state" / stage.name / str(tp.partition), stage.state_format
+                    )
                     stores[self._changelog_of(stage, tp)] = store
                     owned.stores.append(store)
-        recovered = await recover(deployment.kafka, stores, progress=self._progress)
+        recovered = await recover(
+            deployment.kafka, stores, progress=self._progress, security=deployment.security
+        )
         earliest = await consumer.earliest_offsets(*assignment) if assignment else {}
         committed = await consumer.seek_to_committed() if assignment else {}
         self._add_inputs(owned, {tp: max(earliest.get(tp) or 0, committed.get(tp) or 0) for tp in assignment})
@@ -135,8 +139,8 @@ class Takeover:
                         stage, tp, stores[target], earliest.get(tp) or 0, committed.get(tp)
                     )
                     if heal := recovered.heal[target]:
-                        unit.processor.context.state.touch(key.decode() for key in heal if key != FENCE_KEY)
-                        unit.touch()
+                        log.info("writing %d rows of %s again", len(heal), unit)
+                        await unit.write_again([key.decode() for key in heal if key != FENCE_KEY])
                     owned.log_units[tp].append(unit)
         log.info("took over %d partitions in %.2f s, %d changelog records read", len(assignment),
                  time.monotonic() - began, recovered.records)  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
@@ -17,20 +18,32 @@ from kafka.errors import (
     KafkaTimeoutError,
     NoError,
     TopicAlreadyExistsError,
+    TopicAuthorizationFailedError,
     for_code,
 )
 
+from agents.security import OPEN, Security, security_of
 from agents.settings import WorkerSettings
 from schemas.topics import TOPICS, Topic
 
 WAIT_S = 30.0
 """How long leaders may take to be elected."""
 CONNECT_S = 3.0
+ANSWER_S = 5.0
+ADMISSION_MS = 5_000
+"""Who has not been let in by then is taken to be refused: the client tells no reason."""
+_HIDDEN = "is not there, or this user may not see it: culdesac topics --acls prints what to allow"
+# Which versions of its requests does it know? Even who is not let in may ask.
+_VERSIONS_REQUEST = bytes.fromhex("0000000a 0012 0000 00000001 ffff")
 _STATELESS = ("inputs", "outputs")
 
 
 class TopicError(Exception):
     """The topics are not what the stages need, or Kafka can't be asked; one line that says what to do."""
+
+
+class NoKafkaError(TopicError):
+    """Nothing answers at that address, now: it may be there later."""
 
 
 class TopicState(msgspec.Struct, frozen=True):
@@ -41,8 +54,8 @@ class TopicState(msgspec.Struct, frozen=True):
     topic
         Its name in Kafka, with the prefix.
     state
-        ``ok``; ``created`` just now; ``missing``; ``differs``: usable, but not as it should be; ``wrong``: it
-        can't be used.
+        ``ok``; ``created`` just now; ``missing``; ``hidden``: it may not be seen; ``differs``: usable, but not as
+        it should be; ``wrong``: it can't be used.
     partitions, wanted_partitions
         What it has (0: it does not exist) and what it should have.
     config
@@ -52,7 +65,7 @@ class TopicState(msgspec.Struct, frozen=True):
     """
 
     topic: str
-    state: Literal["ok", "created", "missing", "differs", "wrong"]
+    state: Literal["ok", "created", "missing", "hidden", "differs", "wrong"]
     partitions: int
     wanted_partitions: int
     config: dict[str, str]
@@ -60,23 +73,34 @@ class TopicState(msgspec.Struct, frozen=True):
 
 
 @contextmanager
-def admin_client(kafka: str) -> Iterator[KafkaAdminClient]:
+def admin_client(kafka: str, security: Security = OPEN) -> Iterator[KafkaAdminClient]:
     """Open a client for administration.
 
     Raises
     ------
+    NoKafkaError
+        Nothing answers.
     TopicError
-        No broker answers at `kafka` (``host:port``, several separated by commas), or it refuses.
+        No broker answers at `kafka` (``host:port``, several separated by commas), or it refuses, or is not to
+        be trusted.
     """
     nobody = f"{kafka}: no Kafka answers there: start it, or name another by --kafka"
     servers = kafka.split(",")
-    # Asked first, because the client leaves its sockets open when it can't connect.
-    if not any(_listens(server) for server in servers):
-        raise TopicError(nobody)
+    # Asked first, because the client leaves its sockets open when it can't connect, and keeps to itself why.
+    failures = [_knock(server, security.tls) for server in servers]
+    if None not in failures:
+        if not any(failures):
+            raise NoKafkaError(nobody)
+        raise TopicError(next(f"{kafka}: {failure}" for failure in failures if failure))
     try:
-        client = KafkaAdminClient(bootstrap_servers=servers, client_id="culdesac", bootstrap_timeout_ms=5_000)
+        client = KafkaAdminClient(
+            bootstrap_servers=servers,
+            client_id="culdesac",
+            bootstrap_timeout_ms=ADMISSION_MS,
+            **security.arguments(),
+        )
     except (KafkaError, OSError, ValueError):
-        raise TopicError(nobody) from None
+        raise TopicError(f"{kafka}: {_refusal(security)}") from None
     try:
         yield client
     except KafkaError as error:
@@ -85,7 +109,7 @@ def admin_client(kafka: str) -> Iterator[KafkaAdminClient]:
         client.close()
 
 
-def partition_counts(kafka: str, topics: Iterable[str]) -> dict[str, int]:
+def partition_counts(kafka: str, topics: Iterable[str], security: Security = OPEN) -> dict[str, int]:
     """Look up the number of partitions of some topics, by their names in Kafka.
 
     Raises
@@ -94,7 +118,7 @@ def partition_counts(kafka: str, topics: Iterable[str]) -> dict[str, int]:
         Kafka can't be asked, or one of them does not exist.
     """
     wanted = list(topics)
-    with admin_client(kafka) as client:
+    with admin_client(kafka, security) as client:
         found = {topic["name"]: len(topic["partitions"]) for topic in client.describe_topics()}
     for topic in wanted:
         if not found.get(topic):
@@ -110,7 +134,7 @@ def check_topics(settings: WorkerSettings) -> list[TopicState]:
     TopicError
         Kafka can't be asked.
     """
-    with admin_client(settings.kafka) as client:
+    with admin_client(settings.kafka, security_of(settings)) as client:
         return _states(client, settings)
 
 
@@ -135,8 +159,8 @@ def ensure_topics(settings: WorkerSettings) -> list[TopicState]:
     TopicError
         Kafka can't be asked or refuses, or a log or changelog has another number of partitions than wanted.
     """
-    with admin_client(settings.kafka) as client:
-        missing = {state.topic for state in _states(client, settings) if state.state == "missing"}
+    with admin_client(settings.kafka, security_of(settings)) as client:
+        missing = {state.topic for state in _states(client, settings) if state.state in ("missing", "hidden")}
         wanted = settings.topic_partitions()
         new = {
             settings.topic_prefix + topic.name: {
@@ -162,7 +186,7 @@ def ensure_topics(settings: WorkerSettings) -> list[TopicState]:
                 f"topics have no leaders after {WAIT_S:.0f} s: see whether all brokers run"
             ) from None
         states = _states(client, settings)
-    wrong = [state for state in states if state.state in ("wrong", "missing")]
+    wrong = [state for state in states if state.state in ("wrong", "missing", "hidden")]
     if wrong:
         raise TopicError(f"{wrong[0].topic}: {wrong[0].mend}")
     return [
@@ -170,27 +194,66 @@ def ensure_topics(settings: WorkerSettings) -> list[TopicState]:
     ]
 
 
-def _listens(server: str) -> bool:
+def _knock(server: str, tls: ssl.SSLContext | None) -> str | None:
+    """Give None where a Kafka answers that we trust, else what is wrong; empty where nothing answers."""
     host, _, port = server.strip().rpartition(":")
+    host = host.strip("[]")
     try:
-        with socket.create_connection((host.strip("[]"), int(port)), CONNECT_S):
-            return True
+        connection = socket.create_connection((host, int(port)), CONNECT_S)
     except (OSError, ValueError, OverflowError):
-        return False
+        return ""
+    with connection:
+        if tls is not None:
+            try:
+                connection = tls.wrap_socket(connection, server_hostname=host)
+            except ssl.SSLCertVerificationError as error:
+                return f"its certificate is not to be trusted ({error.verify_message}): see ssl_ca_file"
+            except TimeoutError:
+                return ""
+            except OSError:
+                return "does not speak TLS there: name its TLS listener, or set security_protocol"
+        with connection:
+            return _ask(connection, tls is not None)
+
+
+def _ask(connection: socket.socket, with_tls: bool) -> str | None:
+    connection.settimeout(ANSWER_S)
+    try:
+        connection.sendall(_VERSIONS_REQUEST)
+        # An answer begins with its length in four bytes; the alert of a TLS listener does not begin with 0.
+        if connection.recv(4)[:1] == b"\0":
+            return None
+    except TimeoutError:
+        return ""
+    except OSError:
+        pass
+    if with_tls:
+        return "lets nobody in without a certificate, or is no Kafka: see ssl_certificate_file"
+    return "is no Kafka, or one that wants TLS: see security_protocol"
+
+
+def _refusal(security: Security) -> str:
+    if security.mechanism is not None:
+        return "lets nobody in by these credentials: see sasl_username, sasl_password and sasl_mechanism"
+    return "lets nobody in without credentials: see security_protocol"
 
 
 def _states(client: KafkaAdminClient, settings: WorkerSettings) -> list[TopicState]:
     names = {settings.topic_prefix + topic.name: topic for topic in TOPICS.values()}
-    found = {
-        topic["name"]: len(topic["partitions"])
-        for topic in client.describe_topics()
-        if topic["name"] in names
+    described_topics = client.describe_topics(list(names))
+    found = {topic["name"]: len(topic["partitions"]) for topic in described_topics if not topic["error_code"]}
+    hidden = {
+        topic["name"]
+        for topic in described_topics
+        if topic["error_code"] == TopicAuthorizationFailedError.errno
     }
     resources = [ConfigResource("topic", name) for name in found]
     described = client.describe_configs(resources, config_filter="all") if resources else {}
     configs: dict[str, Any] = described.get("topic", {})
     return [
-        _state(name, topic, settings, found.get(name, 0), configs.get(name, {}))
+        TopicState(name, "hidden", 0, topic.partitions(settings.partitions), topic.config(), _HIDDEN)
+        if name in hidden
+        else _state(name, topic, settings, found.get(name, 0), configs.get(name, {}))
         for name, topic in names.items()
     ]
 
@@ -226,5 +289,5 @@ def _reason(error: type[KafkaError]) -> str:
     if error is InvalidReplicationFactorError:
         return "there are fewer brokers than replication_factor: lower it"
     if issubclass(error, AuthorizationError):
-        return "not allowed: create the topics yourself (culdesac topics shows them)"
+        return "this user may not: culdesac topics --acls prints what to allow, to whom"
     return f"Kafka says {error.__name__}"

@@ -15,7 +15,7 @@ from agents.summary_view import screen
 from agents.topics import TopicState, check_topics, ensure_topics
 from schemas.topics import TOPICS
 
-_COLOURS = {"ok": "green", "created": "green", "differs": "yellow", "missing": "red", "wrong": "red"}
+_COLOURS = {"ok": "green", "created": "green", "differs": "yellow"}
 
 
 def show_topics(settings: WorkerSettings, create: bool, check: bool, as_json: bool) -> int:
@@ -39,7 +39,7 @@ def show_topics(settings: WorkerSettings, create: bool, check: bool, as_json: bo
         for state in states or ():
             if state.mend:
                 sys.stdout.write(f"{state.topic}: {state.mend}\n")
-    return int(any(state.state in ("missing", "wrong") for state in states or ()))
+    return int(any(state.state in ("missing", "hidden", "wrong") for state in states or ()))
 
 
 def _rows(settings: WorkerSettings, states: Sequence[TopicState] | None) -> list[dict[str, object]]:
@@ -71,6 +71,6 @@ def _table(settings: WorkerSettings, states: Sequence[TopicState] | None) -> Tab
         cells = [f"[dim]{name}[/]" if topic.internal else name, topic.key, str(partitions[topic.name]), kept]
         if states is not None:
             state = states[number].state
-            cells.append(f"[{_COLOURS[state]}]{state}[/]")
+            cells.append(f"[{_COLOURS.get(state, 'red')}]{state}[/]")
         table.add_row(*cells)
     return table

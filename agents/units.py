@@ -30,6 +30,10 @@ STORE_EVERY_S = 0.2
 a regression do, is written once for all the records of such a while. A crash makes that while be read again."""
 
 
+ROWS_AGAIN = 2_000
+"""Rows that are written again at once; bounds memory while a state is brought to a new format."""
+
+
 class Fetched(Protocol):
     """A record as the client library hands it over."""
 
@@ -259,19 +263,58 @@ class LogUnit(Unit):
         self._touched = True
         self._notify()
 
-    def fold(self, records: Sequence[Fetched]) -> None:
-        """Apply records, the first of which must be at `next_offset`. Takes no turn of the event loop."""
+    async def write_again(self, keys: Sequence[str]) -> None:
+        """Write the fence, then the rows of these keys, although nothing was folded; before `start` only.
+
+        A fence in a new format goes first: a version that does not know the format then refuses all.
+        """
+        self.store.holds = True
+        check, self._check = self._check, None  # nobody keeps the lease before the partitions are open
+        for begin in range(0, len(keys), ROWS_AGAIN):
+            if not begin:
+                await self._flush()
+            self._store_at = 0.0
+            self.processor.context.state.touch(keys[begin : begin + ROWS_AGAIN])
+            await self._flush()
+        self.store.holds, self._check = False, check
+        self._store_at = 0.0
+        self.touch()
+
+    def fold(self, records: Sequence[Fetched]) -> int:
+        """Apply records, the first of which must be at `next_offset`. Takes no turn of the event loop.
+
+        Returns
+        -------
+        int
+            How many were taken in; the others have to wait until the last of these is no more unfinished.
+        """
         began = time.thread_time()
-        apply, take = self.processor.apply, self._take
-        for fetched in records:
-            outputs = apply(fetched.offset, fetched.timestamp, fetched.value)
+        processor, take, count, parts = self.processor, self._take, 0, 0
+        if processor.is_unfinished:
+            outputs = processor.go_on()
+            take(outputs)
+            parts = len(outputs)
+        begin = processor.begin
+        for fetched in () if processor.is_unfinished else records:
+            outputs = begin(fetched.offset, fetched.timestamp, fetched.value)
+            count += 1
             if outputs:
                 take(outputs)
-        self.next_offset = records[-1].offset + 1
-        self._folded(len(records), began)
+                if processor.is_unfinished:
+                    break
+        self.next_offset = processor.fence.offset + (0 if processor.is_unfinished else 1)
+        self._folded(count + parts, began)
+        return count
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether a record is applied in part only: what it says so far may be sent, but no state may be kept."""
+        return self.processor.is_unfinished
 
     async def _rest(self) -> None:
-        if self._touched:
+        if self.is_unfinished:
+            await super()._rest()
+        elif self._touched:
             await self._flush()
         elif self._unstored:
             with contextlib.suppress(TimeoutError):
@@ -285,7 +328,7 @@ class LogUnit(Unit):
         processor = self.processor
         state, next_offset = processor.context.state, self.next_offset
         self._touched = False
-        stores = time.monotonic() >= self._store_at
+        stores = not self.is_unfinished and time.monotonic() >= self._store_at
         self._unstored = not stores
         rows = state.drain() if stores else []
         fence = write_fence(processor.fence) if stores else b""
@@ -293,7 +336,7 @@ class LogUnit(Unit):
         if not stores:
             return
         target = (self._changelog, self.partition)
-        headers = top_header(next_offset - 1)
+        headers = top_header(next_offset - 1, processor.fence.format)
         records = [Record(key, row, headers) for key, row in rows]
         records.append(Record(FENCE_KEY, fence, headers))
         spans = await self._sender.send({target: records})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import itertools
 import threading
 import time
@@ -15,7 +16,7 @@ from agents import metrics
 from agents.runner import Runner
 
 ANSWER_S = 20.0
-"""How long the broker may take to say where partitions end (s)."""
+"""How long the broker may take to say where partitions end (s); no more than half of its limit."""
 SLOW_S = 10.0
 """An event loop that stood still for so long (s) is not healthy."""
 
@@ -23,19 +24,24 @@ _Series: TypeAlias = tuple[metrics.Family[Gauge], object, object]
 
 
 class Watchdog:
-    """Watches commits, assignment and the event loop, and knows whether work goes on.
+    """Watches commits, fetches, marks, assignment and the event loop, and knows whether work goes on.
+
+    It is three that watch each other: a task that looks at the work, a thread that looks at the task and at the
+    event loop, and a timer of the interpreter's own that ends a process in which no thread gets on any more.
 
     Parameters
     ----------
     runner
         Whose worker this is.
     stall_s
-        Records wait, and the commit of their partition stands still for so long (s): exit 71.
+        Records wait, and the commit of their partition stands still for so long (s); or nothing is fetched, or
+        no marks are written: exit 71.
     unassigned_s
         A rebalance or a recovery does not end, or the broker does not answer, for so long (s): exit 72. A worker
         for which the group has no partition left is a spare, and healthy.
     blocked_s
-        The event loop does not come round for so long (s), or a stop takes longer: exit 75.
+        The event loop does not come round for so long (s), or a start or a stop takes longer: exit 75. Where not
+        even a thread gets on for twice as long, the interpreter shows what all threads do, and exits with 1.
     every_s
         Pace of looking (s).
     """
@@ -53,7 +59,9 @@ class Watchdog:
         self._unassigned_s = unassigned_s
         self._blocked_s = blocked_s
         self._every_s = every_s
+        self._answer_s = min(ANSWER_S, unassigned_s / 2)
         self._installed = False
+        self._thread = threading.Thread(target=self._watch_loop, daemon=True, name="watchdog")
         self._beat = self._ready_at = time.monotonic()
         self._looked_at = self._beat
         self._seen: dict[TP, tuple[int, float]] = {}
@@ -64,23 +72,29 @@ class Watchdog:
     def health(self) -> tuple[bool, str]:
         """Whether work goes on, and a line that says why; may be asked from any thread."""
         blocked = time.monotonic() - self._beat
-        if blocked > SLOW_S and self._installed:
+        if blocked > min(SLOW_S, self._blocked_s / 2) and self._installed:
             return False, f"the event loop has not come round for {blocked:.0f} s"
         return self._ok, self._text
 
     def install(self) -> None:
-        """Begin to watch when the app starts."""
+        """Begin to watch: the start at once, and the work when the app starts."""
+        metrics.healthy.labels().set_function(lambda: float(self.health()[0]))
+        self._beat = time.monotonic()
+        self._thread.start()
         self._runner.app.watch = self._watch
 
     async def _watch(self) -> None:
-        self._beat = self._ready_at = time.monotonic()
+        self._beat = self._ready_at = self._looked_at = time.monotonic()
         self._installed = True
-        threading.Thread(target=self._watch_loop, daemon=True, name="watchdog").start()
         beating = asyncio.ensure_future(self._keep_beating())
         try:
             while not self._runner.app.should_stop:
                 await asyncio.sleep(self._every_s)
+                if not self._thread.is_alive():
+                    self._runner.crash(75, "the thread that watches the event loop has ended")
                 await self.look()
+        except Exception as error:  # noqa: BLE001  # nobody would watch any more
+            self._runner.crash(70, f"the watchdog failed: {error!r}")
         finally:
             beating.cancel()
             self._ok, self._text = False, "stopping"
@@ -92,23 +106,36 @@ class Watchdog:
 
     def _watch_loop(self) -> None:
         while True:
+            # Set anew each time: it runs off where this thread does not get on, as under a held interpreter lock.
+            faulthandler.dump_traceback_later(2 * self._blocked_s, exit=True)
             time.sleep(self._every_s / 4)
-            if time.monotonic() - self._beat > self._blocked_s:
+            now, app = time.monotonic(), self._runner.app
+            if now - self._beat > self._blocked_s:
                 # After the end of `watch` nothing beats any more: so a stop has a limit, too.
-                stopping = self._runner.app.should_stop
-                self._runner.crash(
-                    75, "did not come to an end" if stopping else "the event loop stands still"
-                )
+                reason = "did not come to an end" if app.should_stop else "the event loop stands still"
+                self._runner.crash(75, reason if self._installed else "did not come to a start")
+            if (
+                now - self._looked_at > self._blocked_s + self._answer_s
+                and self._installed
+                and not app.should_stop
+            ):
+                self._runner.crash(75, "the watchdog does not come round")
 
     async def look(self) -> None:
         """Look once; ends the process if work does not go on."""
         runner, now = self._runner, time.monotonic()
+        if (broken := runner.broken()) is not None:
+            runner.crash(70, broken)
         tps = runner.owned.partitions() if runner.is_open else []
         reason = "taking over partitions"
         ends: dict[TP, int] = {}
         if runner.is_open:
             try:
-                ends = dict(await asyncio.wait_for(runner.consumer.highwaters(*tps), ANSWER_S)) if tps else {}
+                ends = (
+                    dict(await asyncio.wait_for(runner.consumer.highwaters(*tps), self._answer_s))
+                    if tps
+                    else {}
+                )
             except Exception as error:  # noqa: BLE001  # any failure means that the broker does not answer
                 reason = f"the broker does not answer ({type(error).__name__})"
             if not tps:
@@ -118,34 +145,53 @@ class Watchdog:
         if runner.is_open and not tps and runner.consumer.is_member(runner.generation):
             # In the group, and nothing left for it: it takes over when another one goes.
             self._ready_at, self._ok, self._text = now, True, reason
+            metrics.standstill_seconds.labels().set(0)
             self._measure({})
         elif ends:
             self._ready_at = now
             self._judge(ends, now)
         else:
             # While the broker is away nothing can get on; after that, the time that was left goes on.
-            away_s = now - self._looked_at
-            self._seen = {tp: (committed, since + away_s) for tp, (committed, since) in self._seen.items()}
+            self._pass_over(time.monotonic() - self._looked_at)
             self._ok, self._text = False, reason
             silent_s = now - max(self._ready_at, runner.progress_at)
+            metrics.standstill_seconds.labels().set(silent_s)
             if silent_s > self._unassigned_s:
                 runner.crash(72, f"{reason} for {silent_s:.0f} s")
-        self._looked_at = now
+        self._looked_at = time.monotonic()
+
+    def _pass_over(self, away_s: float) -> None:
+        """Do not count this time as standing still."""
+        self._seen = {tp: (committed, since + away_s) for tp, (committed, since) in self._seen.items()}
+        now, runner = time.monotonic(), self._runner
+        for loop in (runner.consumer if runner.is_open else None, runner.marker):
+            if loop is not None:
+                loop.round_at = min(now, loop.round_at + away_s)
 
     def _judge(self, ends: dict[TP, int], now: float) -> None:
-        worst = 0.0
+        standing = self._standing(ends, now)
+        reason, worst = max(standing.items(), key=lambda item: item[1])
+        if worst > self._stall_s:
+            self._runner.crash(71, f"{reason} for {worst:.0f} s")
+        self._ok = worst < self._stall_s / 2
+        self._text = "ok" if self._ok else f"{reason} for {worst:.0f} s"
+        metrics.standstill_seconds.labels().set(worst)
+        self._measure(ends)
+
+    def _standing(self, ends: dict[TP, int], now: float) -> dict[str, float]:
+        """Tell what stands still, and for how long (s)."""
+        runner = self._runner
+        standing = {"nothing has been fetched": runner.consumer.stands_s(now)}
+        if runner.marker is not None:
+            standing["no marks have been written"] = now - runner.marker.round_at
         for tp, end in ends.items():
-            committed = self._runner.consumer.committed(tp)
+            committed = runner.consumer.committed(tp)
             before, since = self._seen.get(tp, (-1, now))
             if committed != before or committed >= (end or 0):
                 self._seen[tp] = (committed, now)
             else:
-                worst = max(worst, now - since)
-                if now - since > self._stall_s:
-                    self._runner.crash(71, f"{tp.topic}/{tp.partition} stands at {committed} of {end}")
-        self._ok = worst < self._stall_s / 2
-        self._text = "ok" if self._ok else f"a partition has not got on for {worst:.0f} s"
-        self._measure(ends)
+                standing[f"{tp.topic}/{tp.partition} stands at {committed} of {end}"] = now - since
+        return standing
 
     def _measure(self, ends: dict[TP, int]) -> None:
         prefix, now_ms = self._runner.deployment.prefix, time.time() * 1000

@@ -6,16 +6,19 @@ import sys
 
 import mode.loop
 from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError
 
 mode.loop.use("uvloop")
 
 from agents import garbage, metrics  # noqa: E402  # Faust binds to the event loop that is chosen when it is imported
 from agents.deployments import Deployment  # noqa: E402
+from agents.grants import lacking, missing_grants  # noqa: E402
 from agents.runner import Runner  # noqa: E402
 from agents.secret import load_secret, makes_secret  # noqa: E402
+from agents.security import security_of  # noqa: E402
 from agents.settings import SettingsError, WorkerSettings  # noqa: E402
 from agents.stores import StoreError  # noqa: E402
-from agents.topics import ensure_topics  # noqa: E402
+from agents.topics import NoKafkaError, TopicError, ensure_topics  # noqa: E402
 from agents.watchdog import Watchdog  # noqa: E402
 from streams.flow import stages  # noqa: E402
 
@@ -26,10 +29,14 @@ def make_deployment(settings: WorkerSettings) -> Deployment:
     Raises
     ------
     SettingsError, TopicError
-        See `load_secret` and `ensure_topics`.
+        See `load_secret`, `security_of` and `ensure_topics`; or Kafka does not allow what a worker has to do.
     """
     prefix = settings.topic_prefix
     partitions = {state.topic.removeprefix(prefix): state.partitions for state in ensure_topics(settings)}
+    if missing := missing_grants(settings):
+        raise TopicError(
+            f"{settings.kafka}: this user lacks {lacking(missing)}: culdesac doctor prints the commands"
+        )
     if settings.streams.pseudonymise and makes_secret(settings) and not _is_empty(settings, "visitor-events"):
         # With a secret of its own this worker would take every visitor for someone else.
         raise SettingsError(
@@ -50,17 +57,22 @@ def make_deployment(settings: WorkerSettings) -> Deployment:
         out_of_orderness_ms=settings.streams.out_of_orderness_ms,
         prefix=prefix,
         session_s=settings.session_timeout_ms / 1000,
+        send_limit_s=settings.send_limit_ms / 1000,
+        instance_id=settings.group_instance_id,
+        security=security_of(settings),
     )
 
 
 def _is_empty(settings: WorkerSettings, topic: str) -> bool:
-    consumer = KafkaConsumer(bootstrap_servers=settings.kafka.split(","))
     try:
-        name = settings.topic_prefix + topic
-        tps = [TopicPartition(name, number) for number in consumer.partitions_for_topic(name) or ()]
-        return not any(consumer.end_offsets(tps).values())
-    finally:
-        consumer.close()
+        with KafkaConsumer(
+            bootstrap_servers=settings.kafka.split(","), **security_of(settings).arguments()
+        ) as consumer:
+            name = settings.topic_prefix + topic
+            tps = [TopicPartition(name, number) for number in consumer.partitions_for_topic(name) or ()]
+            return not any(consumer.end_offsets(tps).values())
+    except KafkaError as error:
+        raise NoKafkaError(f"{settings.kafka}: Kafka does not answer ({type(error).__name__})") from None
 
 
 def run_worker(settings: WorkerSettings) -> None:
@@ -78,12 +90,22 @@ def run_worker(settings: WorkerSettings) -> None:
     except OSError as error:
         raise SettingsError(f"data_dir: {settings.data_dir}: {error.strerror}: name another folder") from None
     garbage.look_seldom()
-    deployment = make_deployment(settings)
+    try:
+        deployment = make_deployment(settings)
+    except NoKafkaError as error:
+        # For all that can be known here no setting is wrong: a supervisor is to try again, as it does not after 2.
+        sys.stderr.write(f"culdesac: {error}\n")
+        raise SystemExit(72) from None
     try:
         runner = Runner(deployment)
     except StoreError as error:
         raise SettingsError(f"data_dir: {error}") from None
-    watchdog = Watchdog(runner)
+    watchdog = Watchdog(
+        runner,
+        stall_s=settings.commit_limit_ms / 1000,
+        unassigned_s=settings.ready_limit_ms / 1000,
+        blocked_s=settings.loop_limit_ms / 1000,
+    )
     watchdog.install()
     try:
         server = metrics.serve(settings.metrics_host, settings.metrics_port, watchdog.health)

@@ -102,11 +102,12 @@ def parse_time(value: object) -> int:
 
 
 @lru_cache(maxsize=16_384)
-def _second(second: int) -> str:
-    """RFC 3339 of a whole second; records of one moment share it, and isoformat is the costly part."""
-    return (_EPOCH + timedelta(seconds=second)).isoformat(timespec="seconds")[:19]
+def _minute(minute: int) -> str:
+    """RFC 3339 up to a whole minute; records of one moment share it, and isoformat is the costly part."""
+    return (_EPOCH + timedelta(minutes=minute)).isoformat(timespec="minutes")[:16]
 
 
+_SECONDS = tuple(f":{second:02d}" for second in range(60))
 _MILLISECONDS = tuple(f".{ms:03d}Z" for ms in range(1000))
 
 
@@ -130,5 +131,5 @@ def format_ms(ms: int) -> str:
     """
     if not MIN_MS <= ms <= MAX_MS:
         raise ValueError("a time is in the years 1 to 9999")
-    second, rest = divmod(ms, 1000)
-    return _second(second) + _MILLISECONDS[rest]
+    minute, rest = divmod(ms, 60_000)
+    return _minute(minute) + _SECONDS[rest // 1000] + _MILLISECONDS[rest % 1000]

@@ -10,8 +10,9 @@ import msgspec
 from schemas.enriched_page_views import EnrichedPageView
 from schemas.timestamps import format_ms
 from schemas.visitor_events import ModelWeights, VisitorPageView
-from streams.features import PURCHASED, Journey, score, score_both
+from streams.features import PURCHASED, Journey
 from streams.outcomes import customer_of
+from streams.scoring import SiteWeights
 from streams.settings import Settings
 from streams.stages import Context, Output
 from streams.stalls import continuations, settled_at
@@ -33,14 +34,13 @@ class Standing(msgspec.Struct, frozen=True):
     journey: Journey | None
 
 
-def weights_key(site: str, model: str) -> str:
-    """State key of a model's latest weights."""
-    return f"w{site}{SEPARATOR}{model}"
-
-
 def keep_weights(context: Context, record: ModelWeights) -> None:
     """Score with these from here on. They come in order of version: the newest in the log counts."""
-    context.state.put(weights_key(record.site, record.model), record)
+    key = f"w{record.site}"
+    known = context.state.get(key) or SiteWeights()
+    is_purchase, is_exit = record.model == P_PURCHASE, record.model == P_EXIT
+    kept = SiteWeights(record if is_purchase else known.purchase, record if is_exit else known.exit)
+    context.state.put(key, kept)
 
 
 def enriched(context: Context, record: VisitorPageView, standing: Standing) -> Output:
@@ -173,14 +173,7 @@ def _scores(
     """Both probabilities and the greater version, from the weights that are known."""
     if journey is None:
         return None, None, None
-    purchase: ModelWeights | None = state.get(weights_key(site, P_PURCHASE))
-    exit_: ModelWeights | None = state.get(weights_key(site, P_EXIT))
-    if purchase is None and exit_ is None:
+    weights: SiteWeights | None = state.get(f"w{site}")
+    if weights is None:
         return None, None, None
-    features = journey.features()
-    if purchase is not None and exit_ is not None:
-        return *score_both(purchase, exit_, features), max(purchase.version, exit_.version)
-    if purchase is not None:
-        return score(purchase, features), None, purchase.version
-    assert exit_ is not None
-    return None, score(exit_, features), exit_.version
+    return *weights.scorer.score(journey), weights.version

@@ -46,9 +46,12 @@ PURCHASED: Final = "purchased"
 
 _INDEX: Final = {template: index for index, template in enumerate(TEMPLATES)}
 _OTHER: Final = _INDEX["other"]
-_COUNTS: Final = tuple(f"n:{template}" for template in TEMPLATES)
-_LOGS: Final = tuple(log1p(count) / 2 for count in range(512))
-_MOST: Final = len(_LOGS) - 1
+COUNTS: Final = tuple(f"n:{template}" for template in TEMPLATES)
+"""Features of how many views of each template there were."""
+LOGS: Final = tuple(log1p(count) / 2 for count in range(512))
+"""Size of a count as a feature."""
+MOST: Final = len(LOGS) - 1
+"""Greater counts count as this."""
 _DEPTHS: Final = ("0", "1", "2", "3", "4-5", "4-5", "6-9", "6-9", "6-9", "6-9", *("10-19",) * 10, "20+")
 _MOST_DEPTH: Final = len(_DEPTHS) - 1
 _TROUBLES: Final = frozenset(("error", "rage_click"))
@@ -163,33 +166,41 @@ class Journey(msgspec.Struct, array_like=True):
         Names come from a bounded set of some 1,500, whatever the input.
         """
         depth = self.depth
-        features = _of_session(self.source, self.device, self.returning, self.known_customer) | _of_view(
+        features = of_session(self.source, self.device, self.returning, self.known_customer) | of_view(
             self.template,
             self.came_from,
-            _DEPTHS[depth if depth < _MOST_DEPTH else _MOST_DEPTH],
+            depth_word(depth),
             self.in_cart > 0,
             self.purchased,
         )
-        features[_page_feature(self.page)] = 1.0
-        features["depth"] = _LOGS[depth if depth < _MOST else _MOST]
-        for name, count in zip(_COUNTS, self.counts, strict=False):
+        features[page_feature(self.page)] = 1.0
+        features["depth"] = LOGS[depth if depth < MOST else MOST]
+        for name, count in zip(COUNTS, self.counts, strict=False):
             if count:
-                features[name] = _LOGS[count if count < _MOST else _MOST]
+                features[name] = LOGS[count if count < MOST else MOST]
         if depth > 1:
             elapsed = (self.viewed_at - self.started_at) / 1000
             features["elapsed"] = log1p(elapsed if elapsed > 0.0 else 0.0) / 6
             features["gap"] = log1p(self.gap_ms / 1000) / 6
-            if self.same_page:
-                features["same_page"] = 1.0
-        if self.carts:
-            features["carts"] = _LOGS[min(self.carts, _MOST)]
-        if self.searches:
-            features["searches"] = _LOGS[min(self.searches, _MOST)]
-        if self.checkouts:
-            features["checkouts"] = 1.0
-        if self.troubles:
-            features["troubles"] = _LOGS[min(self.troubles, _MOST)]
+        features.update(self.rare_sizes())
         return features
+
+    def rare_sizes(self) -> Iterable[tuple[str, float]]:
+        """Features of the latest view, with their sizes, that most views do not have."""
+        if not (self.same_page or self.carts or self.searches or self.checkouts or self.troubles):
+            return ()
+        sizes = []
+        if self.same_page and self.depth > 1:
+            sizes.append(("same_page", 1.0))
+        if self.carts:
+            sizes.append(("carts", LOGS[min(self.carts, MOST)]))
+        if self.searches:
+            sizes.append(("searches", LOGS[min(self.searches, MOST)]))
+        if self.checkouts:
+            sizes.append(("checkouts", 1.0))
+        if self.troubles:
+            sizes.append(("troubles", LOGS[min(self.troubles, MOST)]))
+        return sizes
 
 
 @lru_cache(_CACHED)
@@ -206,13 +217,24 @@ def template_word(template: str) -> str:
     return f"~{crc32(template.encode('utf-8', 'surrogatepass')) % HASHED_TEMPLATES}"
 
 
+def depth_word(depth: int) -> str:
+    """Bucket of a number of views.
+
+    >>> depth_word(1), depth_word(7), depth_word(700)
+    ('1', '6-9', '20+')
+    """
+    return _DEPTHS[depth if depth < _MOST_DEPTH else _MOST_DEPTH]
+
+
 @lru_cache(_CACHED)
-def _page_feature(page: str) -> str:
+def page_feature(page: str) -> str:
+    """Name of the feature of a page: one of `HASHED_PAGES`."""
     return f"page:~{crc32(page.encode('utf-8', 'surrogatepass')) % HASHED_PAGES}"
 
 
 @lru_cache(_CACHED)
-def _of_session(source: str, device: str, returning: bool, known_customer: bool) -> dict[str, float]:
+def of_session(source: str, device: str, returning: bool, known_customer: bool) -> dict[str, float]:
+    """Features that all views of a session share; not to be changed."""
     source = source if source in SOURCES else "other"
     device = device if device in DEVICES else "other"
     names = ["constant", f"source:{source}", f"device:{device}"]
@@ -224,7 +246,8 @@ def _of_session(source: str, device: str, returning: bool, known_customer: bool)
 
 
 @lru_cache(_CACHED)
-def _of_view(template: str, came_from: str, depth: str, cart: bool, purchased: bool) -> dict[str, float]:
+def of_view(template: str, came_from: str, depth: str, cart: bool, purchased: bool) -> dict[str, float]:
+    """Features that all views of a kind share; not to be changed."""
     names = [f"template:{template}", f"depth:{depth}", f"{template}|{depth}"]
     if came_from:
         names.append(f"{came_from}>{template}")
@@ -305,29 +328,11 @@ def score(weights: ModelWeights, features: Mapping[str, float]) -> float:
     logit = weights.intercept
     for name, value in features.items():
         logit += weight(name, 0.0) * value
-    return _probability(logit)
+    return probability(logit)
 
 
-def score_both(
-    first: ModelWeights, second: ModelWeights, features: Mapping[str, float]
-) -> tuple[float, float]:
-    """Score by two models at once, to the same numbers as `score`, going through the features once.
-
-    Examples
-    --------
-    >>> weights = ModelWeights(("site-events/0", 7, 0), "shop.example", "p_exit", 1, 0.0, {"cart": -2.0})
-    >>> score_both(weights, weights, {"cart": 1.0}) == (score(weights, {"cart": 1.0}),) * 2
-    True
-    """
-    first_weight, second_weight = first.weights.get, second.weights.get
-    first_logit, second_logit = first.intercept, second.intercept
-    for name, value in features.items():
-        first_logit += first_weight(name, 0.0) * value
-        second_logit += second_weight(name, 0.0) * value
-    return _probability(first_logit), _probability(second_logit)
-
-
-def _probability(logit: float) -> float:
+def probability(logit: float) -> float:
+    """Logistic function; exactly 0 or 1 beyond ±30, as River has it."""
     if logit < -30.0:
         return 0.0
     return 1.0 if logit > 30.0 else 1.0 / (1.0 + exp(-logit))

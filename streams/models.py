@@ -8,15 +8,20 @@ that scored the views while the session ran.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from hashlib import blake2b
+from itertools import accumulate
 from typing import Any, Final, NamedTuple
+
+import msgspec
 
 from schemas.model_reports import ModelReport
 from schemas.model_snapshots import ModelName, ModelSnapshot
-from schemas.site_events import SessionExample, SiteEvent
+from schemas.site_events import SessionExample
 from schemas.timestamps import format_ms
-from schemas.visitor_events import ModelWeights
+from schemas.visitor_events import ModelWeights, Origin
 from streams.features import journeys
+from streams.formats import StateFormat
 from streams.propensities import Learner, Lesson, Propensity
 from streams.settings import Settings
 from streams.stages import EVERY_PARTITION, Context, Output
@@ -48,6 +53,18 @@ class ChosenView(NamedTuple):
     weight: float
 
 
+class OtherMinute(msgspec.Struct, tag_field="type", tag="page_minute", frozen=True, gc=False):
+    """A page's minute, of which nothing is read but where it came from: that halves its decoding."""
+
+    origin: Origin
+
+
+class OtherCorrection(msgspec.Struct, tag_field="type", tag="session_correction", frozen=True, gc=False):
+    """The same of a correction."""
+
+    origin: Origin
+
+
 class Models:
     """Learns ``p_purchase`` and ``p_exit`` for each site, and publishes both now and then.
 
@@ -71,7 +88,8 @@ class Models:
     name = "models"
     log = "site-events"
     outputs: tuple[str, ...] = ("model-snapshots", "model-reports", "visitor-events")
-    record_type = SiteEvent
+    record_type = SessionExample | OtherMinute | OtherCorrection
+    state_format = StateFormat(1)
 
     def __init__(self, settings: Settings) -> None:
         self.state_types: Mapping[str, type] = {"m": Propensity}
@@ -181,8 +199,9 @@ def choose_views(example: SessionExample, learn_views: int) -> Iterator[ChosenVi
 
     Of a session of four views that is `learn_views` (k), and of longer ones little more. The choice looks at
     the position alone: to take k of a session's n views would choose by its length, which the visitor's first
-    view does not know, and which is what ``p_exit`` is asked. It follows from a hash of the session's id, so
-    it is the same whenever the log is read. Each view stands in the measures for as many as its chance was
+    view does not know, and which is what ``p_exit`` is asked. The places are drawn together (systematic
+    sampling: Madow and Madow, 1944, *On the Theory of Systematic Sampling*) by a hash of the session's id, so
+    they are the same whenever the log is read. Each view stands in the measures for as many as its chance was
     against it (Horvitz and Thompson, 1952, *A Generalization of Sampling Without Replacement From a Finite
     Universe*).
 
@@ -193,11 +212,17 @@ def choose_views(example: SessionExample, learn_views: int) -> Iterator[ChosenVi
     learn_views
         How many views to choose of a session of four, about; 0 chooses none.
     """
+    chosen = _positions(example.session_id, len(example.views), learn_views)
+    if not chosen:
+        return
+    last = chosen[-1]
     for position, (view, journey) in enumerate(zip(example.views, journeys(example), strict=True), 1):
-        chance = learn_views / (2 * position)
-        if chance >= 1.0 or _uniform(f"{example.session_id}/{position}") < chance:
+        if position in chosen:
             rule = f"{journey.template}+cart" if journey.in_cart else journey.template
-            yield ChosenView(position, view.occurred_at, journey.features(), rule, max(1.0, 1.0 / chance))
+            weight = max(1.0, 2 * position / learn_views)
+            yield ChosenView(position, view.occurred_at, journey.features(), rule, weight)
+            if position == last:
+                return
 
 
 def purchase_lessons(example: SessionExample, chosen: Iterable[ChosenView]) -> list[Lesson]:
@@ -216,5 +241,13 @@ def exit_lessons(example: SessionExample, chosen: Iterable[ChosenView]) -> list[
     return [Lesson(view.features, view.rule, view.position == last, view.weight) for view in chosen]
 
 
-def _uniform(name: str) -> float:
-    return int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "big") / 2**64
+def _positions(name: str, views: int, learn_views: int) -> list[int]:
+    """Places (from 1) where the chances summed up so far pass a whole number, from a start that is drawn."""
+    start = int.from_bytes(blake2b(name.encode(), digest_size=7).digest(), "big") / 2**56
+    sums = _chances(learn_views, views)
+    return [place for place in range(1, views + 1) if int(sums[place] + start) > int(sums[place - 1] + start)]
+
+
+@lru_cache(4096)
+def _chances(learn_views: int, views: int) -> tuple[float, ...]:
+    return tuple(accumulate((learn_views / (2 * place) for place in range(1, views + 1)), initial=0.0))

@@ -16,6 +16,7 @@ from streams.alerts import QUIET_MS, UPDATE_EVERY_MS, alert_record, open_alert
 from streams.credits import book_session, first_views
 from streams.detection import DetectorSettings, Verdict, observe
 from streams.evidence import clear_evidence
+from streams.formats import StateFormat
 from streams.page_records import (
     MAX_PAGES,
     OTHER_PAGES,
@@ -53,6 +54,7 @@ class Pages:
     log = "site-events"
     outputs = ("page-scores", "dead-end-alerts", "rejected-events")
     state_types = STATE_TYPES
+    state_format = StateFormat(1)
     record_type = SiteEvent
 
     def __init__(self, settings: Settings, detector: DetectorSettings | None = None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from math import exp
 from typing import Any, Final
 
 import msgspec
@@ -111,18 +112,31 @@ class Learner:
         from river import linear_model, optim
         from river.utils import VectorDict
 
-        class AdaGrad(optim.AdaGrad):
-            """River's own, number for number; it asks for the step size once, not for every feature."""
+        class Logistic(linear_model.LogisticRegression):
+            """River's own, number for number; a step takes no vectors and dicts of its own, and so a third."""
 
-            def _step_with_dict(self, w: Any, g: Any) -> Any:
-                squares, rate, first = self.g2, self.learning_rate, self.eps
-                for name, gradient in g.items():
-                    squares[name] = square = squares[name] + gradient**2
-                    w[name] -= rate / (square + first) ** 0.5 * gradient
-                return w
+            held: tuple[dict[str, float], dict[str, float]]
+
+            def learn_one(self, x: Any, y: Any, w: float = 1.0) -> None:
+                weights, squares = self.held
+                right = self._weights.dot(x) if y else -self._weights.dot(x)
+                error = (
+                    w / (exp(right) + 1.0)
+                    if -18.0 <= right <= 18.0
+                    else w * exp(-right)
+                    if right > 0.0
+                    else w
+                )
+                if y:
+                    error = -error
+                known = weights.get
+                for name, value in x.items():
+                    gradient = error * value
+                    squares[name] = square = squares[name] + gradient * gradient
+                    weights[name] = known(name, 0.0) - RATE / (square + FIRST_SQUARE) ** 0.5 * gradient
 
         # River's methods are typed in part only.
-        self._model: Any = linear_model.LogisticRegression(AdaGrad(RATE, FIRST_SQUARE), intercept_lr=0.0)
+        self._model: Any = Logistic(optim.AdaGrad(RATE, FIRST_SQUARE), intercept_lr=0.0)
         self._vector: Any = VectorDict
 
     def predict(self, propensity: Propensity, features: dict[str, float]) -> float:
@@ -150,7 +164,7 @@ class Learner:
 
     def _hold(self, propensity: Propensity) -> None:
         self._model._weights = self._vector(propensity.weights)
-        self._model.optimizer.g2 = propensity.squares
+        self._model.held = propensity.weights, propensity.squares
 
 
 def _learn_rules(propensity: Propensity, lessons: Iterable[Lesson]) -> None:

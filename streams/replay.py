@@ -10,7 +10,7 @@ none comes from the future, and the marks of the single arrival order speak of o
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -189,7 +189,7 @@ class Replay:
             Output(MARKED_LOG, "", mark, "mark", now_ms, partition=EVERY_PARTITION), min(now_ms, MAX_MS)
         )
 
-    def _emit(self, outputs: list[Output], append_ms: int) -> None:
+    def _emit(self, outputs: Sequence[Output], append_ms: int) -> None:
         for output in outputs:
             topic = output.topic
             if topic in self._readers:

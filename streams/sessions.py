@@ -23,9 +23,11 @@ from schemas.visitor_events import (
 )
 from streams.appends import Appends
 from streams.enrichment import enriched, keep_weights, standing_of, tip_of
+from streams.formats import StateFormat
 from streams.page_minutes import OpenMinute, add_differences, send_minute
 from streams.rejections import rejection
 from streams.revisions import Writing, write_revisions
+from streams.scoring import SiteWeights
 from streams.settings import MINUTE_MS, Settings
 from streams.stages import EVERY_PARTITION, Context, Output
 from streams.stalls import count_cells, differences
@@ -55,7 +57,7 @@ from streams.visits import (
     resegment,
 )
 
-STATE_TYPES: dict[str, type] = {"v": Visitor, "m": OpenMinute, "w": ModelWeights}
+STATE_TYPES: dict[str, type] = {"v": Visitor, "m": OpenMinute, "w": SiteWeights}
 """First character of a state key to the type of its record."""
 
 _KINDS: dict[type, tuple[str, Callable[[Any], Any]]] = {
@@ -65,6 +67,11 @@ _KINDS: dict[type, tuple[str, Callable[[Any], Any]]] = {
     VisitorIdentity: ("identities", kept_identity),
 }
 _Event = VisitorPageView | VisitorInteraction | VisitorOrder | VisitorIdentity
+
+
+def _without_weights(key: str, deadline_ms: int | None, record: Any) -> tuple[int | None, Any] | None:
+    """Upgrade a row: weights stood in two rows, and come again with the next version of each model."""
+    return None if key[0] == "w" else (deadline_ms, record)
 
 
 class Sessions:
@@ -85,13 +92,14 @@ class Sessions:
     ----------
     state_types
         ``v``, site and visitor: a `Visitor`, deleted a retention after its last session closed. ``m``, site,
-        minute and page: an `OpenMinute`. ``w``, site and model: the latest `ModelWeights`.
+        minute and page: an `OpenMinute`. ``w`` and site: the latest `SiteWeights`.
     """
 
     name = "sessions"
     log = "visitor-events"
     outputs = ("sessions", "enriched-page-views", "site-events", "rejected-events")
     state_types = STATE_TYPES
+    state_format = StateFormat(2, {1: _without_weights})
     record_type = VisitorEvent
 
     def __init__(self, settings: Settings, partitions: int) -> None:
@@ -100,7 +108,7 @@ class Sessions:
         self._appends = Appends(settings)
         self._hold_ms = max(settings.gap_ms, settings.order_wait_ms)
         self._free_ms = self._hold_ms + settings.retention_ms
-        self._max_facts = CLICKS_PER_VIEW * settings.max_views
+        self._max_clicks = self._max_facts = CLICKS_PER_VIEW * settings.max_views
 
     def step(self, context: Context, record: Any) -> Iterable[Output]:
         """Fold one event into its visitor."""
@@ -147,6 +155,9 @@ class Sessions:
             if visitor.visits and visitor.visits[-1].is_closed:
                 visitor.tip = None
         free(visitor, deadline_ms - self._free_ms, self._settings)
+        # A robot that comes all day would make a row that no topic takes.
+        while len(visitor.clicks) > self._max_clicks and visitor.visits[0].is_closed:
+            free(visitor, visitor.visits[0].ended_at, self._settings)
         forget_retracted(visitor)
         if visitor.visits or visitor.facts:
             visitor.deadline_ms = self._deadline(visitor, deadline_ms)

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import msgspec
 
 from schemas.visitor_events import Origin
+from streams.formats import StateFormat
 from streams.states import KeyedState
 
 EVERY_PARTITION = -1
@@ -155,6 +156,11 @@ class LogStage(Protocol):
     @property
     def state_types(self) -> Mapping[str, type]:
         """First character of a state key to the type of its record."""
+        ...
+
+    @property
+    def state_format(self) -> StateFormat:
+        """Layout of these records; its number grows with each change of it."""
         ...
 
     @property

@@ -98,7 +98,7 @@ class Deployment:
         self, name: str = "a", metrics_port: int = 0, module: str = "agents"
     ) -> subprocess.Popen[bytes]:
         """Start a worker process."""
-        environment = os.environ | self.environment | {
+        environment = os.environ | {
             "CULDESAC_KAFKA": self.kafka,
             "CULDESAC_TOPIC_PREFIX": self.prefix,
             "CULDESAC_APP_ID": f"{self.prefix}app",
@@ -106,7 +106,7 @@ class Deployment:
             "CULDESAC_SECRET": SECRET,
             "CULDESAC_METRICS_PORT": str(metrics_port),
             "CULDESAC_SESSION_TIMEOUT": "3s",
-        }  # fmt: skip
+        } | self.environment  # fmt: skip
         with (self.directory / f"worker-{name}.log").open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", module, "worker"], cwd=ROOT, env=environment, stdout=log, stderr=log

@@ -33,7 +33,7 @@ def found(file: Path | None = None, kafka: str | None = None) -> dict[str, docto
 
 
 def test_a_kafka_that_nobody_named_may_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agents.topics._listens", lambda server: False)
+    monkeypatch.setattr("agents.topics._knock", lambda server, tls: "")
     findings = found()
     assert findings["Python"].state == findings["packages"].state == findings["data folder"].state == "ok"
     assert findings["broker"].state == "note"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from types import SimpleNamespace
@@ -11,9 +12,12 @@ from typing import Any
 
 import aiokafka
 import pytest
+from aiokafka.consumer.fetcher import READ_UNCOMMITTED, PartitionRecords
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.errors import IllegalStateError
 from aiokafka.producer.message_accumulator import BatchBuilder, MessageAccumulator
+from aiokafka.record.memory_records import MemoryRecords
+from aiokafka.structs import ConsumerRecord
 from faust.app.base import App
 from faust.tables.recovery import Recovery
 from faust.transport.consumer import Consumer
@@ -109,6 +113,18 @@ def test_fausts_books_make_entries_when_they_are_looked_at(consumer: PumpConsume
     assert found == [tp], "Faust commits other partitions than those in _acked"
 
 
+def test_fetched_records_are_what_the_clients_decoder_makes() -> None:
+    batch = BatchBuilder(1_000, 0)
+    batch.append(timestamp=7, key=b"k", value=b"v", headers=[("n", b"1")])
+    memory = MemoryRecords(bytes(batch._build()))
+    found = list(PartitionRecords(TP("t", 0), memory, [], 0, None, None, True, READ_UNCOMMITTED))
+    assert "_consumer_record" in vars(PartitionRecords), "records are made elsewhere: each is copied again"
+    assert [(r.offset, r.timestamp, r.key, r.value, list(r.headers)) for r in found] == [
+        (0, 7, b"k", b"v", [("n", b"1")])
+    ]
+    assert not isinstance(found[0], ConsumerRecord), "each record is copied again"
+
+
 def test_membership_is_told_by_the_coordinators_generation(consumer: PumpConsumer) -> None:
     assert hasattr(consumer._thread, "_consumer"), "the thread's client is gone: membership can't be told"
     assert "_coordinator" in inspect.getsource(aiokafka.AIOKafkaConsumer), "the coordinator is gone"
@@ -173,6 +189,7 @@ class FakeUnit:
     def __init__(self, next_offset: int = 0) -> None:
         self.next_offset = next_offset
         self.dead = False
+        self.parts = 0
         self.folded: list[int] = []
         self.order: list[tuple[str, int]] = []
         self.slices = 0
@@ -186,8 +203,15 @@ class FakeUnit:
             next_offset=next_offset, unit=self, time_of=lambda record: record.timestamp
         )
 
-    def fold(self, records: Sequence[Any]) -> None:
+    @property
+    def is_unfinished(self) -> bool:
+        return self.parts > 0
+
+    def fold(self, records: Sequence[Any]) -> int:
         self.slices += 1
+        if self.parts:
+            self.parts -= 1
+            return 0
         if self.inputs:
             for _, tp, record in records:
                 assert record.offset >= self.inputs[tp].next_offset, "folded twice"
@@ -200,6 +224,7 @@ class FakeUnit:
             self.next_offset = records[-1].offset + 1
         if self.during is not None:
             self.during()
+        return len(records)
 
 
 class CrashError(Exception):
@@ -286,6 +311,31 @@ def test_records_are_folded_in_slices_and_their_partition_may_be_committed() -> 
     assert unit.slices == 3
     assert PARTITION in pump.consumer._acked
     assert pump.go_back() == []
+
+
+def test_a_record_that_is_applied_in_part_is_gone_on_with_before_the_fetch_counts_as_folded() -> None:
+    unit = FakeUnit(5)
+    pump = Pump(unit)
+
+    def begin_a_long_one() -> None:
+        unit.parts, unit.during = 3, None
+
+    unit.during = begin_a_long_one
+    pump.hand_over(5)
+    assert (unit.folded, unit.slices, unit.parts) == ([5], 4, 0)
+
+
+def test_a_rebalance_in_the_middle_of_a_long_record_leaves_it() -> None:
+    unit = FakeUnit(5)
+    pump = Pump(unit)
+
+    def begin_a_long_one() -> None:
+        unit.parts, pump.consumer._epoch = 3, 1
+
+    unit.during = begin_a_long_one
+    pump.hand_over(5, 6)
+    assert unit.slices == 1
+    assert PARTITION not in pump.consumer._acked
 
 
 def test_what_was_folded_before_is_skipped() -> None:
@@ -423,7 +473,7 @@ def test_an_input_that_is_behind_and_does_not_answer_is_waited_for_with_a_limit(
 ) -> None:
     unit, pump = inputs()
     now = [0.0]
-    monkeypatch.setattr(pump_module, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(pump_module, "time", SimpleNamespace(monotonic=lambda: now[0], time=time.time))
     pump.ends[VIEWS] = 1_000
     pump.fetch((ORDERS, 0, 5))
     assert unit.order == []
@@ -500,6 +550,36 @@ def test_what_is_held_and_comes_again_is_folded_once() -> None:
     pump.ends[ORDERS] = 0
     pump.fetch()
     assert unit.folded == [0, 1, 2]
+
+
+def test_a_worker_s_own_name_reaches_the_group_and_it_does_not_leave_when_it_stops(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given: dict[str, Any] = {}
+    monkeypatch.setattr(
+        "faust.transport.drivers.aiokafka.aiokafka.AIOKafkaConsumer",
+        lambda **arguments: given.update(arguments),
+    )
+
+    async def make() -> None:
+        app = PumpApp(
+            "test-names",
+            broker="kafka://127.0.0.1:1",
+            web_enabled=False,
+            autodiscover=False,
+            consumer_group_instance_id="worker-0",
+        )
+        made = app.consumer
+        assert isinstance(made, PumpConsumer)
+        thread: Any = made._thread
+        thread._create_worker_consumer(app.transport)
+        thread.thread_loop.close()
+
+    asyncio.run(make())
+    assert given["group_instance_id"] == "worker-0", "Faust does not pass the name on any more"
+    assert "self._group_instance_id is None" in inspect.getsource(GroupCoordinator._maybe_leave_group), (
+        "a worker with a name of its own leaves the group when it stops: every restart is a rebalance again"
+    )
 
 
 def test_a_full_unit_holds_the_pump_until_there_is_room() -> None:

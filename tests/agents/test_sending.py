@@ -44,6 +44,11 @@ def test_the_same_output_is_the_same_to_the_letter_whatever_the_order_of_its_fie
     assert encode(one, COUNTS, SOURCE) == encode(other, COUNTS, SOURCE)
 
 
+def test_what_only_we_read_travels_without_an_envelope() -> None:
+    record = encode(Output("visitor-events", "v", {"a": 1}, "e1", 0), COUNTS, SOURCE)[1]
+    assert record == Record(b"v", b'{"a":1}', [])
+
+
 @pytest.mark.parametrize(("wanted", "targets"), [(2, [2]), (EVERY_PARTITION, [0, 1, 2])])
 def test_an_output_may_say_which_partitions_it_is_for(wanted: int, targets: list[int]) -> None:
     output = Output("visitor-events", "", {}, "mark", 0, partition=wanted)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import socket
 import uuid
 
 import pytest
 
 from agents.broker import EmbeddedKafka
 from agents.settings import WorkerSettings
-from agents.topics import TopicError, check_topics, ensure_topics, partition_counts
+from agents.topics import NoKafkaError, TopicError, check_topics, ensure_topics, partition_counts
 from agents.topics_view import show_topics
 from schemas.topics import TOPICS, PartitionCounts
 
@@ -76,6 +77,14 @@ def test_counts_of_absent_topics_say_how_to_create_them(settings: WorkerSettings
 def test_no_kafka_is_one_line() -> None:
     with pytest.raises(TopicError, match=r"^127\.0\.0\.1:1: no Kafka answers there: start it"):
         check_topics(WorkerSettings(kafka="127.0.0.1:1"))
+
+
+def test_who_takes_the_connection_and_does_not_answer_may_do_so_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("agents.topics.ANSWER_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(NoKafkaError):
+        check_topics(WorkerSettings(kafka=f"127.0.0.1:{silent.getsockname()[1]}"))
 
 
 def test_the_check_tells_by_its_exit_code_whether_work_can_go_on(

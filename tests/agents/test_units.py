@@ -14,11 +14,11 @@ from faust.types import TP
 from agents import units
 from agents.sending import Record, Sender, Span
 from agents.source_units import SourceUnit
-from agents.stores import FENCE_KEY, ForeignWriterError, Store, read_fence, read_top
+from agents.stores import FENCE_KEY, ForeignWriterError, Store, read_fence, read_headers
 from agents.units import FOLD_AHEAD, SLICE, LogUnit
-from schemas.marks import Progress
+from schemas.marks import Mark, Progress
 from schemas.visitor_events import VisitorInteraction
-from streams.processors import LogProcessor
+from streams.processors import PART, LogProcessor
 from streams.stages import Context, Output
 from tests.agents.toy_stages import GAP_MS, Letters, Times, Windows
 
@@ -150,7 +150,7 @@ def test_the_changelog_holds_states_then_the_fence_each_with_the_offset_it_speak
         await bench.settle()
         keys = [record.key for record in bench.records]
         assert keys == [b"cann", b"cbob", FENCE_KEY]
-        assert {read_top(record.headers) for record in bench.records} == {1}
+        assert {read_headers(record.headers) for record in bench.records} == {(1, 1)}
         assert read_fence(bench.records[-1].value or b"").offset == 1
         assert bench.rows == [(record.key, record.value) for record in bench.records[:-1]]
         assert bench.rows[0][1] == msgspec.json.encode((1_000 + GAP_MS, Times([1_000])))
@@ -289,6 +289,50 @@ def test_state_to_be_healed_is_written_without_any_record() -> None:
         bench.unit.start()
         await bench.settle()
         assert bench.rows == [(b"cann", None)]
+
+    with_bench(test)
+
+
+def test_a_record_that_is_applied_in_part_is_sent_as_it_goes_and_stored_when_it_is_whole() -> None:
+    async def test(bench: Bench) -> None:
+        visitors = 3 * PART
+        bench.unit.start()
+        bench.unit.fold([letter(n, f"v{n}", 1_000) for n in range(visitors)])
+        await bench.settle()
+        bench.writes.clear()
+        progress = Progress("page-views/0", visitors, 1_000 + GAP_MS + 1)
+        mark = Fetched(visitors, msgspec.json.encode(Mark(1, (progress,))))
+        after = letter(visitors + 1, "late", 2_000)
+        assert bench.unit.fold([mark, after]) == 1
+        await asyncio.sleep(units.STORE_EVERY_S * 1.5)
+        assert bench.unit.is_unfinished
+        assert bench.unit.next_offset == visitors
+        assert bench.writes == ["outputs sent", "outputs acknowledged"], "state of no offset was kept"
+        while bench.unit.is_unfinished:
+            bench.unit.fold([])
+        assert bench.unit.next_offset == visitors + 1
+        await asyncio.sleep(units.STORE_EVERY_S * 1.5)
+        assert bench.writes[-1] == f"stored up to {visitors}"
+        assert bench.unit.fold([after]) == 1
+        assert not bench.crashes
+
+    with_bench(test)
+
+
+def test_the_outputs_of_a_long_record_are_bounded_while_the_broker_is_slow() -> None:
+    async def test(bench: Bench) -> None:
+        visitors = 2 * FOLD_AHEAD
+        bench.unit.start()
+        for begin in range(0, visitors, SLICE):
+            bench.unit.fold([letter(n, f"v{n}", 1_000) for n in range(begin, begin + SLICE)])
+            await bench.settle()
+        bench.gates["outputs"] = asyncio.Event()
+        progress = Progress("page-views/0", visitors, 1_000 + GAP_MS + 1)
+        bench.unit.fold([Fetched(visitors, msgspec.json.encode(Mark(1, (progress,))))])
+        while bench.unit.room.is_set():
+            await asyncio.sleep(0)
+            assert bench.unit.is_unfinished, "not bounded"
+            bench.unit.fold([])
 
     with_bench(test)
 

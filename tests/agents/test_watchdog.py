@@ -31,6 +31,11 @@ class FakeConsumer:
         self.at: dict[TP, int] = {ONE: 10, TWO: 10}
         self.answers = True
         self.is_in = True
+        self.round_at = 0.0
+        self.stands = 0.0
+
+    def stands_s(self, now: float) -> float:
+        return self.stands
 
     async def highwaters(self, *tps: TP) -> Mapping[TP, int]:
         if not self.answers:
@@ -61,6 +66,8 @@ class Bed:
             progress_at=0.0,
             owned=SimpleNamespace(partitions=lambda: self.tps, done_offset=self.at.get, log_units={}),
             crash=self.crash,
+            marker=None,
+            broken=lambda: None,
             deployment=SimpleNamespace(prefix=""),
             app=SimpleNamespace(should_stop=False),
         )
@@ -93,9 +100,9 @@ def test_records_that_wait_while_the_commit_stands_still_end_it_after_the_limit_
     bed.look()
     bed.consumer.ends[TWO] = 11
     assert bed.look(1) == (True, "ok")
-    assert bed.look(40) == (False, "a partition has not got on for 41 s")
-    assert bed.look(19) == (False, "a partition has not got on for 60 s")
-    with pytest.raises(CrashError, match=r"71, 'visitor-events/1 stands at 10 of 11'"):
+    assert bed.look(40) == (False, "visitor-events/1 stands at 10 of 11 for 41 s")
+    assert bed.look(19) == (False, "visitor-events/1 stands at 10 of 11 for 60 s")
+    with pytest.raises(CrashError, match=r"71, 'visitor-events/1 stands at 10 of 11 for 61 s'"):
         bed.look(1)
 
 
@@ -144,7 +151,7 @@ def test_the_time_without_a_broker_does_not_count_as_a_stall_but_does_not_hide_o
     bed.consumer.answers = False
     bed.look(100)
     bed.consumer.answers = True
-    assert bed.look(10) == (False, "a partition has not got on for 60 s")
+    assert bed.look(10) == (False, "visitor-events/1 stands at 10 of 11 for 60 s")
     with pytest.raises(CrashError, match="71"):
         bed.look(1)
 
@@ -165,6 +172,27 @@ def test_an_event_loop_that_stands_still_is_told_from_another_thread(bed: Bed) -
     assert bed.look() == (True, "ok")
     bed.now += 11
     assert bed.watchdog.health() == (False, "the event loop has not come round for 11 s")
+
+
+@pytest.mark.parametrize("away", [False, True])
+def test_fetches_and_marks_that_stop_end_it_but_not_while_the_broker_is_away(bed: Bed, away: bool) -> None:
+    bed.look()
+    bed.runner.marker = SimpleNamespace(round_at=bed.now)
+    bed.consumer.answers = not away
+    assert bed.look(59) == (False, "the broker does not answer (TimeoutError)" if away else
+                            "no marks have been written for 59 s")  # fmt: skip
+    bed.consumer.answers = True
+    if away:
+        assert bed.look(1) == (True, "ok")
+        bed.consumer.stands = 61
+    with pytest.raises(CrashError, match=r"71, '.* for 61 s'"):
+        bed.look(2)
+
+
+def test_a_task_of_its_own_that_has_ended_ends_the_worker(bed: Bed) -> None:
+    bed.runner.broken = lambda: "a task has ended"
+    with pytest.raises(CrashError, match="70, 'a task has ended'"):
+        bed.look()
 
 
 def lag(topic: str, partition: int) -> float:

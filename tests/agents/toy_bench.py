@@ -127,18 +127,22 @@ class Bench:
             windows[visitor, start] = (last, n)
         return windows
 
-    def read(self, topic: str) -> list[Any]:
-        """Read a topic's (value, headers), each partition in its order."""
+    def records(self, topic: str) -> list[Any]:
+        """Read a topic's records, each partition in its order."""
         consumer, name = self.reader, self.prefix + topic
         tps = [TopicPartition(name, p) for p in sorted(consumer.partitions_for_topic(name) or ())]
         consumer.assign(tps)
         ends = consumer.end_offsets(tps)
         consumer.seek_to_beginning(*tps)
-        values = []
+        found: list[Any] = []
         while any(consumer.position(tp) < ends[tp] for tp in tps):
             for records in consumer.poll(timeout_ms=200).values():
-                values += [(record.value, dict(record.headers)) for record in records]
-        return values
+                found += records
+        return found
+
+    def read(self, topic: str) -> list[Any]:
+        """Read a topic's (value, headers), each partition in its order."""
+        return [(record.value, dict(record.headers)) for record in self.records(topic)]
 
     def sessions(self) -> tuple[dict[tuple[str, int], tuple[int, int]], int]:
         """Windows as a reader who keeps the last copy of an id sees them; how many copies were not needed."""

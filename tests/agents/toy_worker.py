@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,16 @@ import mode.loop
 
 mode.loop.use("uvloop")
 
-from agents import takeover as takeover_module  # noqa: E402  # the loop must be chosen before Faust is imported
+from agents import metrics  # noqa: E402  # the loop must be chosen before Faust is imported
+from agents import takeover as takeover_module  # noqa: E402
+from agents import units as units_module  # noqa: E402
 from agents.deployments import Deployment  # noqa: E402
 from agents.recovery import Recovered, Target, recover  # noqa: E402
 from agents.runner import Runner  # noqa: E402
 from agents.stores import Store  # noqa: E402
 from agents.watchdog import Watchdog  # noqa: E402
-from tests.agents.toy_stages import Letters, Totals, Windows  # noqa: E402
+from tests.agents.toy_faults import Faults, await_fault  # noqa: E402
+from tests.agents.toy_stages import CountedWindows, Letters, Totals, Windows  # noqa: E402
 
 STRETCH_S = float(os.environ.get("TOY_STRETCH_S", "0"))
 """Stay up to so long between the writes of a batch."""
@@ -35,18 +38,32 @@ STALL_S = float(os.environ.get("TOY_STALL_S", "30"))
 UNASSIGNED_S = float(os.environ.get("TOY_UNASSIGNED_S", "180"))
 BLOCKED_S = float(os.environ.get("TOY_BLOCKED_S", "60"))
 SESSION_S = float(os.environ.get("TOY_SESSION_S", "10"))
+INSTANCE = os.environ.get("TOY_INSTANCE")
+"""Its own name in the group."""
 BLOCK_S = float(os.environ.get("TOY_BLOCK_S", "0"))
 """Let the event loop stand still for so long, as soon as a batch is stored."""
 RECOVERY_S = float(os.environ.get("TOY_RECOVERY_S", "0"))
-"""Let each recovery last at least so long."""
+"""Let each recovery last at least so long,"""
+RECOVERY_GETS_ON = bool(os.environ.get("TOY_RECOVERY_GETS_ON"))
+"""and say meanwhile that it gets on."""
+SEND_S = float(os.environ.get("TOY_SEND_S", "75"))
+FAULT = os.environ.get("TOY_FAULT", "")
+"""Break so (see `toy_faults`) as soon as the file ``break`` is in the data folder."""
+FORMAT = int(os.environ.get("TOY_FORMAT", "1"))
+"""Of the state of the windows."""
 PROFILE = os.environ.get("TOY_PROFILE", "")
 """Write a profile of the main thread to this file at the end."""
 
 times: Counter[str] = Counter()
 
 
-async def slow_recover(kafka: str, stores: Mapping[Target, Store], **_: Any) -> Recovered:
-    await asyncio.sleep(RECOVERY_S)
+async def slow_recover(
+    kafka: str, stores: Mapping[Target, Store], progress: Callable[[], None] = lambda: None, **_: Any
+) -> Recovered:
+    for _part in range(100):
+        await asyncio.sleep(RECOVERY_S / 100)
+        if RECOVERY_GETS_ON:
+            progress()
     return await recover(kafka, stores)
 
 
@@ -76,16 +93,24 @@ def run(crash: str) -> None:
         data_dir=Path(data_dir),
         partitions=partitions,
         sources=[Letters()],
-        logs=[Windows(visitors), Totals()],
+        logs=[CountedWindows(visitors) if FORMAT == 2 else Windows(visitors), Totals()],
         out_of_orderness_ms=0,
         prefix=prefix,
         session_s=SESSION_S,
+        send_limit_s=SEND_S,
+        instance_id=INSTANCE,
         checkpoint=checkpoint if STRETCH_S or crash or BLOCK_S else None,
     )
+    vars(units_module)["ROWS_AGAIN"] = 5
     if RECOVERY_S:
         vars(takeover_module)["recover"] = slow_recover
     runner = Runner(deployment)
-    Watchdog(runner, STALL_S, UNASSIGNED_S, BLOCKED_S, every_s=0.5).install()
+    watchdog = Watchdog(runner, STALL_S, UNASSIGNED_S, BLOCKED_S, every_s=0.5)
+    watchdog.install()
+    server = metrics.serve("127.0.0.1", 0, watchdog.health)
+    (Path(data_dir) / "port").write_text(str(server.port))
+    if FAULT:
+        await_fault(runner.app, Path(data_dir) / "break", getattr(Faults(runner, watchdog), FAULT))
     runner.app.Worker(loglevel="INFO").execute_from_commandline()
 
 

@@ -54,10 +54,14 @@ def test_default_counts() -> None:
     }
 
 
-def test_inputs_are_those_that_can_be_decoded_and_only_they_have_the_time_of_the_broker() -> None:
+def test_inputs_are_those_that_can_be_decoded() -> None:
     inputs = {topic.name: topic.type for topic in TOPICS.values() if topic.partitions_of == "inputs"}
     assert inputs == INPUT_TYPES
-    assert {t.name for t in TOPICS.values() if t.timestamp_type == "LogAppendTime"} == set(INPUT_TYPES)
+
+
+def test_what_stages_read_has_the_time_of_the_broker() -> None:
+    logs = {"visitor-events", "customer-events", "site-events"}
+    assert {t.name for t in TOPICS.values() if t.timestamp_type == "LogAppendTime"} == {*INPUT_TYPES, *logs}
 
 
 def test_internal_topics_are_these() -> None:
@@ -77,6 +81,7 @@ def test_a_changelog_is_compacted_after_an_hour_and_has_no_type(name: str) -> No
         "cleanup.policy": "compact",
         "message.timestamp.type": "CreateTime",
         "min.compaction.lag.ms": "3600000",
+        "max.message.bytes": "16777216",
     }
     with pytest.raises(LookupError, match=name):
         _ = TOPICS[name].type

@@ -15,7 +15,8 @@ from schemas.marks import UNKNOWN_MS, Mark, Progress
 from schemas.rejected_events import RejectedEvent
 from schemas.timestamps import MAX_MS, MIN_MS
 from schemas.visitor_events import Origin
-from streams.processors import Fence, LogProcessor, SourceProcessor
+from streams.formats import StateFormat
+from streams.processors import PART, Fence, LogProcessor, SourceProcessor
 from streams.rejections import rejection
 from streams.stages import Context, LogStage, Output, SourceResult
 
@@ -41,6 +42,7 @@ class Visits:
     log = "clicks"
     outputs: tuple[str, ...] = ("visits",)
     state_types: Mapping[str, type] = {"v": Visit}
+    state_format = StateFormat(1)
     record_type: Any = Click
 
     def step(self, context: Context, record: Click) -> Iterable[Output]:
@@ -301,6 +303,29 @@ def test_a_rejection_can_be_told_whatever_time_its_producer_gave(append_ms: int,
     output = rejection(context, "not_json", "x" * 900, "clicks", 0, b"x")
     assert output.time_ms == shown
     assert len(output.value.detail) == 500
+
+
+def test_much_that_is_due_comes_in_parts_that_make_up_the_whole() -> None:
+    count = 2 * PART + 7
+    clicks = [click(f"v{number}", number % 5, offset=number) for number in range(count)]
+    whole, run = Run().append(*clicks), Run().append(*clicks)
+    whole.said.clear()
+    whole.append(mark(WAIT_MS + 9))
+    record = msgspec.json.encode(mark(WAIT_MS + 9))
+    parts = [run.processor.begin(run.offset, NOON, record)]
+    while run.processor.is_unfinished:
+        parts.append(run.processor.go_on())
+    assert [len(part) for part in parts] == [PART, PART, 8]
+    assert [output.value for part in parts for output in part] == whole.said
+    assert run.processor.fence == whole.processor.fence
+    assert run.processor.context.number == whole.processor.context.number
+    assert run.processor.go_on() == []
+
+
+def test_few_deadlines_leave_nothing_unfinished() -> None:
+    run = Run().append(*(click(f"v{number}", 0, offset=number) for number in range(PART - 1)))
+    run.processor.begin(run.offset, NOON, msgspec.json.encode(mark(WAIT_MS + 9)))
+    assert not run.processor.is_unfinished
 
 
 class Times:

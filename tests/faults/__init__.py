@@ -1,0 +1,1 @@
+"""The whole product under faults: real broker, real workers, and every output compared with a replay."""

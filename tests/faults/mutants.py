@@ -1,0 +1,146 @@
+"""Ways to break the product, each of which the fault suite has to see: ``deploy/test --faults --mutant NAME``.
+
+Each takes away one of the things that the guarantee rests on, in the process of a test's worker.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from faust.types import TP
+
+from agents import runner, sending, takeover, units
+from agents.sending import Record, Sender, Span
+from agents.stores import FENCE_KEY, Store
+from agents.units import LogUnit
+from schemas.timestamps import format_ms
+from streams import processors
+from streams.stages import Output
+
+_chance = random.Random(1)
+Targets = tuple[str, int]
+
+
+def commit_inputs_when_folded() -> None:
+    """An input's offset is committed before what it gave is acknowledged."""
+
+    class Owned(takeover.Owned):
+        def done_offset(self, tp: TP) -> int | None:
+            return self.inputs[tp].next_offset if tp in self.inputs else super().done_offset(tp)
+
+    vars(runner)["Owned"] = Owned
+
+
+def ignore_origins() -> None:
+    """What was delivered before counts again."""
+
+    class Forgetful(dict[str, tuple[int, int]]):
+        def get(self, *_: Any) -> Any:
+            return None
+
+    fold = processors.LogProcessor._fold
+
+    def fold_all(self: processors.LogProcessor, record: Any, append_ms: int) -> Sequence[Output]:
+        self.fence.origins = Forgetful(self.fence.origins)
+        return fold(self, record, append_ms)
+
+    _set(processors.LogProcessor, "_fold", fold_all)
+
+
+def ignore_the_fence() -> None:
+    """A log is read again from the committed offset, whatever its state has seen."""
+    log_unit = takeover.Takeover._log_unit
+
+    async def from_committed(
+        self: takeover.Takeover, stage: Any, tp: TP, store: Store, first: int, committed: int | None
+    ) -> LogUnit:
+        unit = await log_unit(self, stage, tp, store, first, committed)
+        unit.next_offset = unit.done_offset = max(first, committed or 0)
+        return unit
+
+    _set(takeover.Takeover, "_log_unit", from_committed)
+
+
+def drop_outputs(topic: str, share: float) -> Callable[[], None]:
+    """Some records of a topic are not sent."""
+
+    def mutate() -> None:
+        send = Sender.send
+
+        async def lossy(self: Sender, batches: Mapping[Targets, Sequence[Record]]) -> dict[Targets, Span]:
+            kept = {
+                target: [r for r in records if target[0] != topic or _chance.random() >= share]
+                for target, records in batches.items()
+            }
+            return await send(self, {target: records for target, records in kept.items() if records})
+
+        _set(Sender, "send", lossy)
+
+    return mutate
+
+
+def keep_state_at_home() -> None:
+    """Only the fence goes to the changelog; the state is in the local store alone."""
+    send = Sender.send
+
+    async def fence_only(self: Sender, batches: Mapping[Targets, Sequence[Record]]) -> dict[Targets, Span]:
+        sent = {
+            target: [r for r in records if not target[0].endswith("-changelog") or r.key == FENCE_KEY]
+            for target, records in batches.items()
+        }
+        spans = await send(self, sent)
+        return {
+            target: Span(span.last - len(batches[target]) + 1, span.last) for target, span in spans.items()
+        }
+
+    def write(self: Store, rows: Any, fence: bytes, top: int, first: int, last: int) -> None:
+        self._put(rows, fence, last)
+
+    _set(Sender, "send", fence_only)
+    _set(Store, "write", write)
+
+
+def write_state_before_outputs() -> None:
+    """The order of the writes is turned round: the fence moves before the outputs are acknowledged."""
+    send_outputs = LogUnit._send_outputs
+
+    async def later(self: LogUnit) -> None:
+        late, vars(self)["late"] = vars(self).get("late", {}), self._outbox
+        self._outbox = late
+        await send_outputs(self)
+
+    _set(LogUnit, "_send_outputs", later)
+
+
+def stamp_with_the_clock() -> None:
+    """An output depends on when it was made."""
+    encode = sending.encode
+
+    def stamped(output: Output, partitions: Mapping[str, int], source: bytes) -> Any:
+        targets, record = encode(output, partitions, source)
+        headers = [
+            (name, format_ms(int(time.time() * 1000)).encode() if name == "ce_time" else value)
+            for name, value in record.headers
+        ]
+        return targets, Record(record.key, record.value, headers)
+
+    vars(units)["encode"] = stamped
+
+
+def _set(owner: type, name: str, value: object) -> None:
+    setattr(owner, name, value)
+
+
+MUTANTS: dict[str, Callable[[], None]] = {
+    "commit-inputs-when-folded": commit_inputs_when_folded,
+    "ignore-origins": ignore_origins,
+    "ignore-the-fence": ignore_the_fence,
+    "drop-outputs": drop_outputs("sessions", 0.002),
+    "drop-rejections": drop_outputs("rejected-events", 0.02),
+    "keep-state-at-home": keep_state_at_home,
+    "state-before-outputs": write_state_before_outputs,
+    "stamp-with-the-clock": stamp_with_the_clock,
+}
