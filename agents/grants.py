@@ -16,6 +16,7 @@ from kafka.errors import (
     UnknownTopicOrPartitionError,
 )
 
+from agents.secret import CLAIMS
 from agents.security import security_of
 from agents.settings import WorkerSettings
 from agents.topics import admin_client
@@ -84,6 +85,8 @@ def grants(settings: WorkerSettings, role: Role) -> list[Grant]:
                 wanted[f"culdesac-{stage.name}-changelog"] |= {"Read", "Write"}
                 for name in stage.outputs:
                     wanted[name].add("Write")
+        if settings.streams.pseudonymise and "intake" in settings.stages:
+            wanted[CLAIMS] |= {"Read", "Write"}
         groups = [Grant("group", settings.app_id, ("Read",))]
     found = [
         Grant("topic", settings.topic_prefix + name, _least(wanted[name]))

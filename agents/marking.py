@@ -18,6 +18,9 @@ RENEW_S = 1.0
 """Pace at which claims of silence are renewed; they expire in the log after five seconds."""
 SILENT_S = 5.0
 """An input partition that is caught up and has been silent for so long no longer holds time back."""
+DEAF_S = 2.5
+"""If it took so long from one look to the next, because the broker hung or this worker stood still, producers may
+have been unable to write as well: what was not heard meanwhile is no silence, which begins anew."""
 
 Offsets = Mapping[str, int]
 
@@ -62,6 +65,8 @@ class Marker:
         self._ends = ends
         self._sent: dict[str, Progress] = {}
         self._renewed_at = 0.0
+        self._looked_at = time.monotonic()
+        self._listening_since = 0.0
         self.round_at = time.monotonic()
 
     async def run(self) -> None:
@@ -75,6 +80,9 @@ class Marker:
         """Write one mark, if there is anything new to say."""
         inputs = [opened for opened in self._inputs() if not opened.unit.dead]
         now = time.monotonic()
+        if now - self._looked_at >= DEAF_S:
+            self._listening_since = now
+        self._looked_at = now
         news = [
             opened.acknowledged
             for opened in inputs
@@ -103,7 +111,7 @@ class Marker:
         quiet = [
             opened
             for opened in inputs
-            if opened.is_idle and (now - opened.heard_at >= SILENT_S or opened.next_offset == 0)
+            if opened.is_idle and (now - self._silent_since(opened) >= SILENT_S or opened.next_offset == 0)
         ]
         if not quiet:
             return []
@@ -115,6 +123,9 @@ class Marker:
             if end is None or opened.unit.dead or not opened.is_idle or opened.next_offset < end:
                 continue
             base = opened.acknowledged or opened.processor.progress()
-            silence_ms = int((now - opened.heard_at) * 1000)
+            silence_ms = int((now - self._silent_since(opened)) * 1000)
             silences.append(Progress(base.upstream, opened.next_offset, base.time_ms, silence_ms))
         return silences
+
+    def _silent_since(self, opened: InputPartition) -> float:
+        return max(opened.heard_at, self._listening_since)

@@ -106,7 +106,7 @@ capped_sessions = _counter("culdesac_capped_sessions_total", "Sessions that ran 
 closed_sessions = _counter("culdesac_closed_sessions_total", "Sessions closed", outcome=OUTCOMES)
 open_sessions = _gauge("culdesac_open_sessions", "Sessions that are open", partition=PARTITIONS)
 dead_end_alerts = _counter("culdesac_dead_end_alerts_total", "Revisions of alerts", status=ALERT_STATES)
-open_alerts = _gauge("culdesac_open_alerts", "Dead-end alerts that are open")
+open_alerts = _gauge("culdesac_open_alerts", "Dead-end alerts that are open", partition=PARTITIONS)
 enriched_seconds = _histogram(
     "culdesac_enriched_seconds",
     "From the append time of a page view to its enriched copy being acknowledged",
@@ -196,7 +196,6 @@ def apply_counts(stage: str, counts: Counts[tuple[str, str]]) -> None:
 
 
 _GAUGES: Mapping[str, Family[Gauge]] = {
-    "open_alerts": open_alerts,
     "model_auprc": model_auprc,
     "model_baseline_auprc": model_baseline_auprc,
     "model_log_loss": model_log_loss,
@@ -206,16 +205,22 @@ _GAUGES: Mapping[str, Family[Gauge]] = {
 }
 
 
+OF_PARTITIONS: Mapping[str, Family[Gauge]] = {"open_alerts": open_alerts}
+"""Gauges of one partition, shown as long as it is ours: else those of two workers would be added up."""
+
+
 def apply_gauges(gauges: Mapping[tuple[str, str], float]) -> None:
     """Show what a stage has set in its `Context`; a gauge that no metric stands for is an error of the stage.
 
     Examples
     --------
-    >>> apply_gauges({("open_alerts", ""): 2})
-    >>> open_alerts.labels()._value.get()
-    2.0
+    >>> apply_gauges({("model_auprc", "p_exit"): 0.5})
+    >>> model_auprc.labels("p_exit")._value.get()
+    0.5
     """
     for (gauge, label), value in gauges.items():
+        if gauge in OF_PARTITIONS:
+            continue
         family = _GAUGES[gauge]
         (family.labels(label) if label else family.labels()).set(value)
 

@@ -1,12 +1,24 @@
-"""The secret behind the pseudonyms: given, or made once and kept beside the state."""
+"""The secret behind the pseudonyms: given, or made once and kept beside the state; one for a whole deployment."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 from pathlib import Path
 
+import msgspec
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.errors import KafkaError
+
+from agents.security import security_of
 from agents.settings import SECRET_CHARACTERS, SettingsError, WorkerSettings
+from agents.topics import NoKafkaError
+from schemas.secret_claims import SecretClaim
+
+CLAIMS = "secret-claims"
+CLAIM_S = 30.0
+"""How long Kafka may take to take a claim."""
 
 
 def load_secret(settings: WorkerSettings) -> tuple[str, str | None]:
@@ -46,6 +58,79 @@ def load_secret(settings: WorkerSettings) -> tuple[str, str | None]:
             f"{file}: {error.strerror}: set data_dir to a folder that can be written, or name a secret_file"
         ) from None
     return _read(file), f"Made a secret for pseudonyms in {file}: keep it, or visitors get new ids."
+
+
+def claim_secret(settings: WorkerSettings, secret: str) -> None:
+    """Make sure that all workers of a deployment have one secret, also those that start at the same time.
+
+    Each says a fingerprint of its secret in a topic, if none stands there yet, and reads what stands first: a
+    partition has one order for all. The fingerprint is slow to compute (50 ms), so that nobody guesses a secret
+    by it.
+
+    Parameters
+    ----------
+    settings
+        Where; the topic must be there.
+    secret
+        This worker's.
+
+    Raises
+    ------
+    SettingsError
+        Another secret was there first.
+    NoKafkaError
+        Kafka does not answer.
+    """
+    mine = SecretClaim(fingerprint=fingerprint(secret))
+    try:
+        first = _first_claim(settings)
+        if first is None:
+            producer = KafkaProducer(
+                bootstrap_servers=settings.kafka.split(","), acks="all", **security_of(settings).arguments()
+            )
+            try:
+                value = msgspec.json.encode(mine)
+                producer.send(settings.topic_prefix + CLAIMS, value, partition=0).get(CLAIM_S)
+            finally:
+                producer.close()
+            first = _first_claim(settings)
+    except KafkaError as error:
+        raise NoKafkaError(f"{settings.kafka}: Kafka does not answer ({type(error).__name__})") from None
+    if first is not None and first != mine:
+        raise SettingsError(
+            f"secret: other workers of {settings.app_id} have another one: set CULDESAC_SECRET (or …_FILE) to it"
+        )
+
+
+def fingerprint(secret: str) -> str:
+    """Tell secrets apart without telling them: scrypt with a salt of ours (Percival, 2009).
+
+    Examples
+    --------
+    >>> fingerprint("not a secret, this is a test")
+    '760a06d1f73bd88643c03df11d6ef961'
+    """
+    salt = b"culdesac secret fingerprint"
+    return hashlib.scrypt(secret.encode(), salt=salt, n=2**14, r=8, p=1, dklen=16).hex()
+
+
+def _first_claim(settings: WorkerSettings) -> SecretClaim | None:
+    consumer = KafkaConsumer(bootstrap_servers=settings.kafka.split(","), **security_of(settings).arguments())
+    try:
+        tp = TopicPartition(settings.topic_prefix + CLAIMS, 0)
+        consumer.assign([tp])
+        consumer.seek_to_beginning(tp)
+        end = consumer.end_offsets([tp])[tp]
+        while consumer.position(tp) < end:
+            for records in consumer.poll(timeout_ms=1_000, max_records=1).values():
+                return msgspec.json.decode(records[0].value, type=SecretClaim)
+        return None
+    except msgspec.MsgspecError as error:
+        raise SettingsError(
+            f"{tp.topic}: can't be read ({error}): does something else write to it?"
+        ) from None
+    finally:
+        consumer.close()
 
 
 def makes_secret(settings: WorkerSettings) -> bool:

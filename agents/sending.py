@@ -15,15 +15,11 @@ from aiokafka import AIOKafkaProducer
 
 from agents.security import OPEN, Security
 from schemas.timestamps import format_ms
-from schemas.topics import TOPICS, partition
+from schemas.topics import KAFKA_RECORD_BYTES, TOPICS, partition
 from streams.stages import EVERY_PARTITION, Output
 
 MAX_BATCH_BYTES = 768 * 1024
-"""Below the broker's default limit for a batch (1 MiB)."""
-MAX_RECORD_BYTES = 1_000_000
-"""Of a single record, in topics that have no limit of their own."""
-MARGIN_BYTES = 4_096
-"""What a batch adds to its records, generously."""
+"""Below the broker's default limit for a batch (1 MiB); a larger record travels in a batch of its own."""
 
 Headers = list[tuple[str, bytes]]
 """A list, for aiokafka's builder takes no other sequence."""
@@ -199,9 +195,8 @@ class Sender:
     def _batches(self, topic: str, records: Sequence[Record]) -> deque[tuple[Any, int]]:
         """Build closed batches, each with its number of records."""
         now_ms = int(time.time() * 1000)
-        of_topic = TOPICS[topic].max_message_bytes if topic in TOPICS else 0
-        most = of_topic - MARGIN_BYTES if of_topic else MAX_RECORD_BYTES
         create = self._producer.create_batch  # type: ignore[union-attr]  # `send` has seen that it is there
+        most = TOPICS[topic].max_record_bytes if topic in TOPICS else KAFKA_RECORD_BYTES
         batches: deque[tuple[Any, int]] = deque()
         batch, count = create(), 0
         for record in records:

@@ -138,7 +138,7 @@ _WORKER_TYPES = {field.name: field.type for field in msgspec.structs.fields(Work
 _WORKER_TYPES.pop("streams")
 _STREAMS_TYPES = {field.name: field.type for field in msgspec.structs.fields(Settings)}
 _LEAST = {"metrics_port": 0}
-_MOST = {"metrics_port": 65_535, "replication_factor": 32_767}
+_MOST = {"metrics_port": 65_535, "replication_factor": 32_767, "max_views": 1_000}
 
 
 def setting_names(table: str) -> dict[str, str]:
@@ -238,7 +238,11 @@ def _converted(field: str, type_: Any, value: object) -> Any:
     if field.endswith("_ms"):
         if not isinstance(value, str):
             raise ValueError(f"{value!r} has no unit: write a duration {EXAMPLES}, in quotes")
-        return parse_duration(value)
+        duration_ms = parse_duration(value)
+        # Longer than a request to the broker may take, the client library refuses it.
+        if field == "session_timeout_ms" and not 1_000 <= duration_ms <= 60_000:
+            raise ValueError(f"{value} is out of range: write from 1s to 60s")
+        return duration_ms
     if value == "" and field in _MAY_BE_EMPTY:
         return None
     if field in _PATHS:

@@ -168,8 +168,10 @@ class Takeover:
         fence = store.fence
         if fence is None and (committed or 0) > first:
             raise StoreError(
-                f"{tp.topic}/{tp.partition} was read up to {committed}, but {stage.name} has no state: its "
-                f"changelog {deployment.changelog(stage.name)} was lost; start anew under another app id"
+                f"{tp.topic}/{tp.partition} was read up to {committed}, but {stage.name} has no state: either its "
+                f"changelog {deployment.prefix}{deployment.changelog(stage.name)} was lost, or {deployment.app_id} "
+                f"has run without {stage.name} until now, and what it has read is not read again for a stage that "
+                "comes later; bring the topic back, or start anew under another app_id and topic_prefix"
             )
         processor = LogProcessor(stage, tp.partition, store, RECORDS_IN_MEMORY, fence)
         rows = store.rows()

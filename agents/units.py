@@ -25,7 +25,10 @@ FOLD_AHEAD = 10_000
 """Records that may be folded while a batch is being written; bounds memory when the broker is slow."""
 SLICE = 200
 """Records folded between two looks at the event loop (about 20 ms): heartbeats and other units get their turn."""
-STORE_EVERY_S = 0.2
+FOLD_S = 0.1
+"""No slice takes longer than this, a single record apart: a visitor with thousands of clicks costs milliseconds a
+record, and a slice of them would hold up the event loop beyond the lease, again after each restart."""
+STORE_EVERY_S = 0.5
 """Pace at which state is written. Outputs go out at once; state that changes with every record, as the weights of
 a regression do, is written once for all the records of such a while. A crash makes that while be read again."""
 
@@ -281,14 +284,17 @@ class LogUnit(Unit):
         self.touch()
 
     def fold(self, records: Sequence[Fetched]) -> int:
-        """Apply records, the first of which must be at `next_offset`. Takes no turn of the event loop.
+        """Apply records, the first of which must be at `next_offset`, or as many as `FOLD_S` allows.
+
+        Takes no turn of the event loop.
 
         Returns
         -------
         int
-            How many were taken in; the others have to wait until the last of these is no more unfinished.
+            How many were taken in; the others have to wait, also until the last of these is no more unfinished.
         """
-        began = time.thread_time()
+        began, clock = time.thread_time(), time.monotonic
+        limit = clock() + FOLD_S
         processor, take, count, parts = self.processor, self._take, 0, 0
         if processor.is_unfinished:
             outputs = processor.go_on()
@@ -302,6 +308,8 @@ class LogUnit(Unit):
                 take(outputs)
                 if processor.is_unfinished:
                     break
+            if clock() > limit:
+                break
         self.next_offset = processor.fence.offset + (0 if processor.is_unfinished else 1)
         self._folded(count + parts, began)
         return count

@@ -207,6 +207,9 @@ class Watchdog:
                 shown[metrics.watermark_delay_seconds, unit.stage, unit.partition] = delay_s
             if unit.stage == "sessions":
                 shown[metrics.open_sessions, unit.partition, None] = len(context.state)
+            for (gauge, _), value in context.gauges.items():
+                if gauge in metrics.OF_PARTITIONS:
+                    shown[metrics.OF_PARTITIONS[gauge], unit.partition, None] = value
         # What belongs to another worker now would stay as it was, and be counted twice.
         for (family, *labels), value in (dict.fromkeys(self._shown, 0.0) | shown).items():
             family.labels(*(label for label in labels if label is not None)).set(value)

@@ -14,7 +14,7 @@ from agents import garbage, metrics  # noqa: E402  # Faust binds to the event lo
 from agents.deployments import Deployment  # noqa: E402
 from agents.grants import lacking, missing_grants  # noqa: E402
 from agents.runner import Runner  # noqa: E402
-from agents.secret import load_secret, makes_secret  # noqa: E402
+from agents.secret import claim_secret, load_secret, makes_secret  # noqa: E402
 from agents.security import security_of  # noqa: E402
 from agents.settings import SettingsError, WorkerSettings  # noqa: E402
 from agents.stores import StoreError  # noqa: E402
@@ -43,6 +43,13 @@ def make_deployment(settings: WorkerSettings) -> Deployment:
             f"secret: other workers of {settings.app_id} have one: set CULDESAC_SECRET (or …_FILE) to it"
         )
     secret, news = load_secret(settings)
+    if settings.streams.pseudonymise and "intake" in settings.stages:
+        try:
+            claim_secret(settings, secret)
+        except SettingsError:
+            if news is not None:
+                (settings.data_dir / "secret").unlink()  # of no use to anyone
+            raise
     if news is not None:
         sys.stderr.write(news + "\n")
     flow = stages(settings.streams, secret, partitions)

@@ -10,6 +10,13 @@ import msgspec
 
 DAY_MS = 24 * 60 * 60 * 1000
 
+KAFKA_RECORD_BYTES = 1_000_000
+"""What Kafka takes by default, less what a batch adds."""
+OUTPUT_RECORD_BYTES = 4 << 20
+"""The largest that we write: a session with as many orders as one may have, all with the longest ids, has 2 MB."""
+STATE_RECORD_BYTES = 32 << 20
+"""The largest rows of state, by the limits of the stages: 13 MB for a visitor, 10 MB for a site (20,000 pages)."""
+
 PartitionsOf: TypeAlias = Literal["inputs", "visitors", "customers", "sites", "outputs"]
 TimestampType: TypeAlias = Literal["LogAppendTime", "CreateTime"]
 
@@ -42,14 +49,14 @@ class Topic(msgspec.Struct, frozen=True, kw_only=True):
     type_path
         Module and name of the type of its records; None for changelogs, whose rows are their stage's affair.
     retention_ms
-        How long records are kept; None in compacted topics, which keep the last of each key.
+        How long records are kept, -1 for ever; None in compacted topics, which keep the last of each key.
     internal
         Whether only our own stages write and read it.
     timestamp_type
         `LogAppendTime` where the broker's clock counts: it bounds the event time of inputs, and how long a claim of
         silence in a log holds, which clocks of workers that differ would stretch.
-    max_message_bytes
-        A batch of records, or a single greater one, may have so many; 0: what the broker has, 1 MiB by default.
+    max_record_bytes
+        No record of ours is larger.
     min_compaction_lag_ms
         No record younger than this is compacted away.
     """
@@ -61,8 +68,8 @@ class Topic(msgspec.Struct, frozen=True, kw_only=True):
     retention_ms: int | None = 7 * DAY_MS
     internal: bool = False
     timestamp_type: TimestampType = "CreateTime"
+    max_record_bytes: int = OUTPUT_RECORD_BYTES
     min_compaction_lag_ms: int = 0
-    max_message_bytes: int = 0
 
     @property
     def compacted(self) -> bool:
@@ -93,24 +100,29 @@ class Topic(msgspec.Struct, frozen=True, kw_only=True):
         Examples
         --------
         >>> TOPICS["page-scores"].config()
-        {'cleanup.policy': 'compact', 'message.timestamp.type': 'CreateTime'}
+        {'cleanup.policy': 'compact', 'message.timestamp.type': 'CreateTime', 'max.message.bytes': '4259840'}
         """
         config = {
             "cleanup.policy": "compact" if self.compacted else "delete",
             "message.timestamp.type": self.timestamp_type,
         }
+        if self.max_record_bytes > KAFKA_RECORD_BYTES:
+            config["max.message.bytes"] = str(self.max_record_bytes + (64 << 10))
         if self.retention_ms is not None:
             config["retention.ms"] = str(self.retention_ms)
         if self.min_compaction_lag_ms:
             config["min.compaction.lag.ms"] = str(self.min_compaction_lag_ms)
-        if self.max_message_bytes:
-            config["max.message.bytes"] = str(self.max_message_bytes)
         return config
 
 
 def _input(name: str, key: str, type_path: str) -> Topic:
     return Topic(
-        name=name, key=key, partitions_of="inputs", type_path=type_path, timestamp_type="LogAppendTime"
+        name=name,
+        key=key,
+        partitions_of="inputs",
+        type_path=type_path,
+        timestamp_type="LogAppendTime",
+        max_record_bytes=KAFKA_RECORD_BYTES,
     )
 
 
@@ -138,9 +150,8 @@ def _changelog(name: str, partitions_of: PartitionsOf) -> Topic:
         type_path=None,
         retention_ms=None,
         internal=True,
+        max_record_bytes=STATE_RECORD_BYTES,
         min_compaction_lag_ms=3_600_000,
-        # A visitor's row holds up to 4,000 clicks, a template's the names of 20,000 pages of up to 512 characters.
-        max_message_bytes=16 << 20,
     )
 
 
@@ -159,12 +170,21 @@ TOPICS: Final[dict[str, Topic]] = {
         _output("rejected-events", "id", "schemas.rejected_events:RejectedEvent"),
         _output("sessions", "visitor", "schemas.sessions:Session"),
         _output("enriched-page-views", "visitor", "schemas.enriched_page_views:EnrichedPageView"),
-        _output("page-scores", "page", "schemas.page_scores:PageScore", retention_ms=None),
+        _output("page-scores", "site:page", "schemas.page_scores:PageScore", retention_ms=None),
         _output(
             "dead-end-alerts", "scope:value", "schemas.dead_end_alerts:DeadEndAlert", retention_ms=90 * DAY_MS
         ),
         _output("model-snapshots", "site:model", "schemas.model_snapshots:ModelSnapshot", retention_ms=None),
         _output("model-reports", "site:model", "schemas.model_reports:ModelReport", retention_ms=90 * DAY_MS),
+        Topic(
+            name="secret-claims",
+            key="none",
+            partitions_of="sites",
+            type_path="schemas.secret_claims:SecretClaim",
+            # Neither deleted nor compacted: of copies compaction would keep the last, and the first is what holds.
+            retention_ms=-1,
+            internal=True,
+        ),
         _changelog("culdesac-sessions-changelog", "visitors"),
         _changelog("culdesac-pages-changelog", "sites"),
         _changelog("culdesac-models-changelog", "sites"),

@@ -38,8 +38,7 @@ class MemoryState(KeyedState):
         if deadline_ms is None:
             self._deadlines.pop(key, None)
         elif self._deadlines.get(key) != deadline_ms:
-            self._deadlines[key] = deadline_ms
-            heapq.heappush(self._heap, (deadline_ms, key))
+            self._push(key, deadline_ms)
 
     def delete(self, key: str) -> None:
         """Forget a key and its deadline."""

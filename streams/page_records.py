@@ -8,10 +8,10 @@ import msgspec
 
 from schemas.marks import UNKNOWN_MS
 from schemas.site_events import Cell, PageMinute, SessionCorrection, SessionExample
-from streams.credits import PageCredit, PurchaseModel
+from streams.cell_regressions import CellRegression
+from streams.credits import SIZES, PageCredit, PurchaseModel
 from streams.evidence import PageState, SiteState, TemplateState
 from streams.rankings import PageTotals
-from streams.regressions import FlatRegression
 
 OTHER_PAGES = "(other pages)"
 """Stands for all pages beyond `MAX_PAGES` of a site."""
@@ -29,6 +29,9 @@ class WaitingMinute(msgspec.Struct, array_like=True):
 
     def add(self, cells: tuple[Cell, ...]) -> None:
         """Put cells in; those with the same context become one, and their order is canonical."""
+        if len(cells) == 1 and not self.cells:
+            self.cells = [cells[0]]
+            return
         sums = {(c.source, c.device, c.first_view): (c.views, c.stalls) for c in self.cells}
         for cell in cells:
             context = (cell.source, cell.device, cell.first_view)
@@ -69,8 +72,19 @@ class Suspicion(msgspec.Struct, array_like=True):
     variance: float = 0.0
 
 
+class Measured(msgspec.Struct, array_like=True):
+    """What a page adds to the measure by which pages are scored, as of its last score.
+
+    `weight` and `excess` are its terms in its template's spread, `size` the place of its |z| in the site's `Sizes`.
+    """
+
+    weight: float = 0.0
+    excess: float = 0.0
+    size: int | None = None
+
+
 class PageRecord(msgspec.Struct, array_like=True):
-    """What is kept of a page.
+    """What is kept of a page. Its deadline is the hour at which it is scored.
 
     `views` and `stalls` come from minutes; `exits`, `reasons` and `totals` from closed sessions, `totals` on the
     exits that were dead ends; `credit` from closed sessions too.
@@ -87,13 +101,15 @@ class PageRecord(msgspec.Struct, array_like=True):
     suspicion: Suspicion = msgspec.field(default_factory=Suspicion)
     alert: OpenAlert | None = None
     revision: int = 0
+    measured: Measured = msgspec.field(default_factory=Measured)
 
 
 class TemplateRecord(msgspec.Struct, array_like=True):
-    """What is kept of a template: the detector's state, its pages, and what became of those who went on."""
+    """What is kept of a template: the detector's state, sums over its pages, and what became of who went on."""
 
     state: TemplateState = msgspec.field(default_factory=TemplateState)
-    pages: list[str] = []
+    weight: float = 0.0
+    excess: float = 0.0
     went_on: int = 0
     purchased: int = 0
 
@@ -122,22 +138,36 @@ class Money(msgspec.Struct, array_like=True):
 
 
 class SiteRecord(msgspec.Struct, array_like=True):
-    """What is kept of a site: the detector's state, money, templates, and pages to score at the next hour."""
+    """What is kept of a site: the detector's state, money, and when its pages were scored.
+
+    `changed` are the pages to score at `score_ms`, which is set as long as there are any.
+    """
 
     state: SiteState = msgspec.field(default_factory=SiteState)
     money: Money = msgspec.field(default_factory=Money)
-    templates: list[str] = []
     pages: int = 0
-    changed: dict[str, None] = {}
+    changed: list[str] = []
+    score_ms: int | None = None
     scored_ms: int = UNKNOWN_MS
-    open_alerts: int = 0
+
+
+class OpenAlerts(msgspec.Struct, array_like=True):
+    """How many alerts are open, of all sites of the partition."""
+
+    number: int = 0
+
+
+class Sizes(msgspec.Struct, array_like=True):
+    """How many pages of a site have a credit of which size; see `streams.credits.size_of`."""
+
+    pages: list[int] = msgspec.field(default_factory=lambda: [0] * SIZES)
 
 
 class Regressions(msgspec.Struct, array_like=True):
     """A site's regressions: stalls and dead-end exits by context, purchases by what was known before a view."""
 
-    stalls: FlatRegression = msgspec.field(default_factory=FlatRegression)
-    exits: FlatRegression = msgspec.field(default_factory=FlatRegression)
+    stalls: CellRegression = msgspec.field(default_factory=CellRegression)
+    exits: CellRegression = msgspec.field(default_factory=CellRegression)
     purchases: PurchaseModel = msgspec.field(default_factory=PurchaseModel)
 
 
@@ -150,5 +180,7 @@ STATE_TYPES: dict[str, type] = {
     "s": SiteRecord,
     "r": Regressions,
     "q": OpenAlert,
+    "z": Sizes,
+    "o": OpenAlerts,
 }
 """First character of a state key to its type. ``q`` only holds the deadline of an alert on a page gone quiet."""

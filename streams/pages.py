@@ -22,6 +22,7 @@ from streams.page_records import (
     OTHER_PAGES,
     STATE_TYPES,
     OpenAlert,
+    OpenAlerts,
     PageRecord,
     Regressions,
     SiteRecord,
@@ -31,9 +32,10 @@ from streams.page_records import (
     WaitingMinute,
     WaitingSession,
 )
-from streams.page_scoring import score_pages
-from streams.settings import DAY_MS, HOUR_MS, Settings
+from streams.page_scoring import measure_page, score_pages
+from streams.settings import HOUR_MS, Settings
 from streams.stages import Context, Output
+from streams.visitors import SEPARATOR
 
 SUSPICION_BELOW = 0.5
 """Below this evidence there is no suspicion, and its counts begin anew."""
@@ -54,7 +56,9 @@ class Pages:
     log = "site-events"
     outputs = ("page-scores", "dead-end-alerts", "rejected-events")
     state_types = STATE_TYPES
-    state_format = StateFormat(1)
+    state_format = StateFormat(
+        2
+    )  # of the first there was no release: what it had learned is not carried over
     record_type = SiteEvent
 
     def __init__(self, settings: Settings, detector: DetectorSettings | None = None) -> None:
@@ -70,15 +74,15 @@ class Pages:
         """Let all wait for its time, so that it is handled in canonical order; what is late waits for a mark."""
         state = context.state
         if isinstance(record, SessionExample):
-            key = f"e{record.site}|{record.session_id}"
+            key = f"e{record.site}{SEPARATOR}{record.session_id}"
             state.put(key, WaitingSession(record), record.due_ms)
         elif isinstance(record, SessionCorrection) or record.correction:
             upstream, offset, number = record.origin
             what = record.session_id if isinstance(record, SessionCorrection) else record.page
-            key = f"c{record.site}|{what}|{upstream}|{offset:020d}|{number:06d}"
+            key = SEPARATOR.join((f"c{record.site}", what, upstream, f"{offset:020d}", f"{number:06d}"))
             state.put(key, WaitingCorrection(record), record.due_ms)
         else:
-            key = f"b{record.site}|{record.minute_ms:015d}|{record.page}"
+            key = f"b{record.site}{SEPARATOR}{record.minute_ms:015d}{SEPARATOR}{record.page}"
             waiting = state.get(key)
             if waiting is None:
                 waiting = WaitingMinute(record.site, record.page, record.template, record.minute_ms, [])
@@ -106,45 +110,56 @@ class Pages:
             else:
                 self._correct_minute(context, correction)
             return ()
+        if kind == "p":
+            site, _, page = key[1:].partition(SEPARATOR)
+            measure_page(context.state, site, page, deadline_ms)
+            return ()
         if kind == "q":
             return self._quiet(context, key, deadline_ms)
         return score_pages(context.state, key[1:], deadline_ms)
 
     def advanced(self, context: Context, before_ms: int) -> Iterable[Output]:
-        """Nothing follows from time alone."""
+        """Show how many alerts are open, also where nothing has changed since the partition was taken over."""
+        open_alerts: OpenAlerts | None = context.state.get("o")
+        context.gauges["open_alerts", ""] = 0 if open_alerts is None else open_alerts.number
         return ()
 
     # ---- minutes
 
     def _minute(self, context: Context, waiting: WaitingMinute, due_ms: int) -> Iterable[Output]:
-        state, site = context.state, waiting.site
+        state, site, minute_ms = context.state, waiting.site, waiting.minute_ms
         of_site = self._site(context, site)
         page, record = self._page(context, of_site, site, waiting.page, waiting.template)
-        template_key = f"t{site}|{record.template}"
+        template = record.template
+        template_key = f"t{site}{SEPARATOR}{template}"
         of_template: TemplateRecord = state.get(template_key)
         regressions = self._regressions(context, site)
-        stalls = regressions.stalls
-        when = _when(waiting.minute_ms)
-        enrolled = [
-            stalls.enrol(_context(record.template, cell.source, cell.device, cell.first_view, when))
-            for cell in waiting.cells
-        ]
-        cells = [
-            (stalls.predict_logit(indices), cell.views, cell.stalls)
-            for indices, cell in zip(enrolled, waiting.cells, strict=True)
-        ]
-        verdict = observe(
-            self._detector, of_site.state, of_template.state, record.state, cells, waiting.minute_ms
-        )
-        for indices, (_, views, stalled) in zip(enrolled, cells, strict=True):
-            stalls.learn(indices, views, stalled)
-            record.views += views
-            record.stalls += stalled
-        outputs = list(self._judge(context, site, page, record, of_site, of_template, cells, verdict, due_ms))
-        state.put(f"p{site}|{page}", record)
+        stalls, hour = regressions.stalls, _hour_of_week(minute_ms)
+        predict, add = stalls.predict, stalls.add
+        cells: list[tuple[float, int, int]] = []
+        views = stalled = 0
+        for cell in waiting.cells:
+            predicted = predict((template, cell.source, cell.device, cell.first_view, hour), _names)
+            cells.append((predicted.logit, cell.views, cell.stalls))
+            add(predicted, cell.views, cell.stalls)
+            views += cell.views
+            stalled += cell.stalls
+        stalls.settle()
+        verdict = observe(self._detector, of_site.state, of_template.state, record.state, cells, minute_ms)
+        record.views += views
+        record.stalls += stalled
+        status = self._judge(context, site, page, record, views, stalled, verdict, due_ms)
+        outputs: Iterable[Output] = ()
+        if status is not None:
+            assert record.alert is not None
+            said = self._said(context, site, page, record, of_site, of_template, record.alert, status, due_ms)
+            outputs = (said,)
+            if status == "resolved":
+                record.alert, record.suspicion = None, Suspicion()
+        state.put(f"p{site}{SEPARATOR}{page}", record, self._next_score(of_site, due_ms))
         state.put(template_key, of_template)
         state.put(f"r{site}", regressions)
-        self._changed(context, site, of_site, page, due_ms)
+        state.put(f"s{site}", of_site, of_site.score_ms)
         return outputs
 
     def _judge(
@@ -153,43 +168,41 @@ class Pages:
         site: str,
         page: str,
         record: PageRecord,
-        of_site: SiteRecord,
-        of_template: TemplateRecord,
-        cells: list[tuple[float, int, int]],
+        views: int,
+        stalled: int,
         verdict: Verdict,
         due_ms: int,
-    ) -> Iterable[Output]:
+    ) -> AlertStatus | None:
+        """Gather suspicion, and tell what becomes of the page's alert, if anything is to be said of it."""
         evidence = max(verdict.evidence, verdict.evidence_newborn)
-        if record.alert is None and verdict.event is None and evidence < SUSPICION_BELOW:
-            record.suspicion = Suspicion()
-        suspicion = record.suspicion
-        views = sum(n for _, n, _ in cells)
+        suspicion, alert, expected = record.suspicion, record.alert, verdict.expected
+        variance = max(0.0, expected * (1.0 - expected / views)) if views else 0.0
+        if alert is None and verdict.event is None and evidence < SUSPICION_BELOW:
+            suspicion.views, suspicion.stalls = views, stalled
+            suspicion.expected, suspicion.variance = expected, variance
+            return None
         suspicion.views += views
-        suspicion.stalls += sum(y for _, _, y in cells)
-        suspicion.expected += verdict.expected
-        suspicion.variance += max(0.0, verdict.expected * (1.0 - verdict.expected / views)) if views else 0.0
-        status: AlertStatus
+        suspicion.stalls += stalled
+        suspicion.expected += expected
+        suspicion.variance += variance
         if verdict.event in ("open", "open_new"):
             alert = record.alert = open_alert(site, page, due_ms, evidence)
-            context.state.put(f"q{site}|{page}", alert, due_ms + QUIET_MS)
-            status = "opened"
-        elif record.alert is None:
-            return
+            context.state.put(f"q{site}{SEPARATOR}{page}", alert, due_ms + QUIET_MS)
+            return "opened"
+        if alert is None:
+            return None
+        alert.evidence, alert.seen_ms = evidence, due_ms
+        status: AlertStatus
+        if verdict.event == "resolve":
+            status = "resolved"
+            context.state.delete(f"q{site}{SEPARATOR}{page}")
+        elif due_ms - alert.updated_ms >= UPDATE_EVERY_MS:
+            status = "updated"
         else:
-            alert = record.alert
-            alert.evidence, alert.seen_ms = evidence, due_ms
-            if verdict.event == "resolve":
-                status = "resolved"
-            elif due_ms - alert.updated_ms >= UPDATE_EVERY_MS:
-                status = "updated"
-            else:
-                return
-            alert.revision += 1
-            alert.updated_ms = due_ms
-        yield self._said(context, site, page, record, of_site, of_template, alert, status, due_ms)
-        if status == "resolved":
-            record.alert, record.suspicion = None, Suspicion()
-            context.state.delete(f"q{site}|{page}")
+            return None
+        alert.revision += 1
+        alert.updated_ms = due_ms
+        return status
 
     def _said(
         self,
@@ -203,9 +216,15 @@ class Pages:
         status: AlertStatus,
         at_ms: int,
     ) -> Output:
-        of_site.open_alerts += {"opened": 1, "resolved": -1}.get(status, 0)
+        change = {"opened": 1, "resolved": -1}.get(status, 0)
+        if change:
+            open_alerts: OpenAlerts = context.state.get("o") or OpenAlerts()
+            open_alerts.number += change
+            if open_alerts.number:
+                context.state.put("o", open_alerts)
+            else:
+                context.state.delete("o")
         context.count("alerts", status)
-        context.gauges["open_alerts", ""] = of_site.open_alerts
         money = of_site.money
         p_purchase = of_template.purchased / of_template.went_on if of_template.went_on else 0.0
         return alert_record(
@@ -214,15 +233,15 @@ class Pages:
 
     def _quiet(self, context: Context, key: str, at_ms: int) -> Iterable[Output]:
         """Resolve an alert on a page without views since, or look again when that may be so."""
-        site, _, page = key[1:].rpartition("|")
-        record: PageRecord = context.state.get(f"p{site}|{page}")
+        site, _, page = key[1:].partition(SEPARATOR)
+        record: PageRecord = context.state.get(f"p{site}{SEPARATOR}{page}")
         alert = record.alert
         assert alert is not None  # whoever resolves it takes this deadline away
         if alert.seen_ms + QUIET_MS > at_ms:
             context.state.put(key, alert, alert.seen_ms + QUIET_MS)
             return ()
         context.state.delete(key)
-        of_template = context.state.get(f"t{site}|{record.template}")
+        of_template = context.state.get(f"t{site}{SEPARATOR}{record.template}")
         of_site = self._site(context, site)
         alert.revision += 1
         alert.updated_ms = at_ms
@@ -230,8 +249,8 @@ class Pages:
         record.alert, record.suspicion, record.state.alert = None, Suspicion(), None
         # Or the first view that comes would open it again on what was suspected days ago.
         clear_evidence(record.state)
-        context.state.put(f"p{site}|{page}", record)
-        self._changed(context, site, of_site, page, at_ms)
+        context.state.put(f"p{site}{SEPARATOR}{page}", record, self._next_score(of_site, at_ms))
+        context.state.put(f"s{site}", of_site, of_site.score_ms)
         return (said,)
 
     def _correct_minute(self, context: Context, minute: PageMinute) -> None:
@@ -240,70 +259,89 @@ class Pages:
         for cell in minute.cells:
             record.views += cell.views
             record.stalls += cell.stalls
-        context.state.put(f"p{minute.site}|{page}", record)
-        self._changed(context, minute.site, of_site, page, minute.due_ms)
+        context.state.put(
+            f"p{minute.site}{SEPARATOR}{page}", record, self._next_score(of_site, minute.due_ms)
+        )
+        context.state.put(f"s{minute.site}", of_site, of_site.score_ms)
 
     # ---- sessions
 
     def _session(self, context: Context, example: SessionExample) -> None:
-        site = example.site
+        site, state = example.site, context.state
         of_site = self._site(context, site)
-        self._count_exit(context, of_site, site, example.exit, example.due_ms, 1, is_bot=example.is_bot)
-        if example.is_bot or example.capped or not example.views:
-            return
+        names: dict[str, str] = {}
+        records: dict[str, PageRecord] = {}
+        if not (example.is_bot or example.capped) and example.views:
+            self._learn(context, of_site, example, names, records)
+        self._count_exit(context, of_site, site, example.exit, 1, names, records, is_bot=example.is_bot)
+        score_ms = self._next_score(of_site, example.due_ms)
+        for name, record in records.items():
+            state.put(f"p{site}{SEPARATOR}{name}", record, score_ms)
+        state.put(f"s{site}", of_site, of_site.score_ms)
+
+    def _learn(
+        self,
+        context: Context,
+        of_site: SiteRecord,
+        example: SessionExample,
+        names: dict[str, str],
+        records: dict[str, PageRecord],
+    ) -> None:
+        """Judge each view of a session, and learn from it; note what its pages go by, and their records."""
+        site, views, purchased_at = example.site, example.views, example.purchased_at
+        source, device = example.source, example.device
         regressions = self._regressions(context, site)
         exits, block = regressions.exits, example.due_ms // HOUR_MS
-        last = len(example.views) - 1
-        dead_end = example.exit.reason == "dead_end"
-        purchased_at = example.purchased_at
-        records: dict[str, PageRecord] = {}
-        names: dict[str, str] = {}
-        went_on: dict[str, None] = {}
-        for position, view in enumerate(example.views):
-            name, record = self._page(context, of_site, site, view.page, view.template)
-            record = records.setdefault(name, record)
-            names[view.page] = name
-            indices = exits.enrol(
-                _context(
-                    record.template, example.source, example.device, position == 0, _when(view.occurred_at)
-                )
-            )
-            left = 1 if dead_end and position == last else 0
-            record.totals.add([(exits.predict_logit(indices), 1, left)], block)
-            exits.learn(indices, 1, left)
+        last = len(views) if example.exit.reason == "dead_end" else 0
+        templates: list[str] = []
+        for position, view in enumerate(views, 1):
+            name = names.get(view.page)
+            if name is None:
+                name, record = self._page(context, of_site, site, view.page, view.template)
+                names[view.page] = name
+                record = records.setdefault(name, record)
+            else:
+                record = records[name]
+            templates.append(record.template)
+            at = view.occurred_at
+            cell = exits.predict((record.template, source, device, position == 1, _hour_of_week(at)), _names)
+            left = 1 if position == last else 0
+            record.totals.add_view(cell.probability, left, block)
+            exits.add(cell, 1, left)
+        exits.settle()
+        if purchased_at is None:
+            before, went_on = None, templates[:-1]
+        else:
+            before = sum(view.occurred_at <= purchased_at for view in views)
             # To purchase without another view is to go on too; views behind the purchase say nothing of it.
-            if (position < last) if purchased_at is None else (view.occurred_at <= purchased_at):
-                went_on[record.template] = None
-        for template in went_on:
-            key = f"t{site}|{template}"
+            went_on = templates[:before]
+        for template in dict.fromkeys(went_on):
+            key = f"t{site}{SEPARATOR}{template}"
             of_template: TemplateRecord = context.state.get(key)
             of_template.went_on += 1
             of_template.purchased += purchased_at is not None
             context.state.put(key, of_template)
-        before = None
-        if purchased_at is not None:
-            before = sum(view.occurred_at <= purchased_at for view in example.views)
         known = first_views(
-            [(names[view.page], view.template) for view in example.views],
-            source=example.source,
+            [(names[view.page], view.template) for view in views],
+            source=source,
             returning=example.returning,
             purchased_after=before,
         )
         credits = {name: record.credit for name, record in records.items()}
         book_session(regressions.purchases, credits, known, purchased=purchased_at is not None)
         context.state.put(f"r{site}", regressions)
-        for name, record in records.items():
-            context.state.put(f"p{site}|{name}", record)
-            self._changed(context, site, of_site, name, example.due_ms)
 
     def _correct_session(self, context: Context, correction: SessionCorrection) -> None:
         site = correction.site
         of_site = self._site(context, site)
+        records: dict[str, PageRecord] = {}
         for left, sign in ((correction.removed, -1), (correction.added, 1)):
             if left is not None:
-                self._count_exit(
-                    context, of_site, site, left, correction.due_ms, sign, is_bot=correction.is_bot
-                )
+                self._count_exit(context, of_site, site, left, sign, {}, records, is_bot=correction.is_bot)
+        score_ms = self._next_score(of_site, correction.due_ms)
+        for name, record in records.items():
+            context.state.put(f"p{site}{SEPARATOR}{name}", record, score_ms)
+        context.state.put(f"s{site}", of_site, of_site.score_ms)
 
     def _count_exit(
         self,
@@ -311,28 +349,31 @@ class Pages:
         of_site: SiteRecord,
         site: str,
         left: Exit,
-        due_ms: int,
         sign: int,
+        names: dict[str, str],
+        records: dict[str, PageRecord],
         *,
         is_bot: bool,
     ) -> None:
+        """Count an exit into its page's record, which is noted for its caller to put."""
         if not is_bot:
             of_site.money.add(left.currency, left.revenue, left.orders, sign)
-            context.state.put(f"s{site}", of_site, self._next_score(of_site, due_ms))
         if not left.page:
             return
-        page, record = self._page(context, of_site, site, left.page, left.template)
+        name = names.get(left.page)
+        if name is None:
+            name, record = self._page(context, of_site, site, left.page, left.template)
+            record = records.setdefault(name, record)
+        else:
+            record = records[name]
         if not is_bot:
             record.exits += sign
-        record.reasons = dict(record.reasons)
         record.reasons[left.reason] = record.reasons.get(left.reason, 0) + sign
-        context.state.put(f"p{site}|{page}", record)
-        self._changed(context, site, of_site, page, due_ms)
 
     # ---- records
 
     def _site(self, context: Context, site: str) -> SiteRecord:
-        return context.state.get(f"s{site}") or SiteRecord(templates=[], changed={})
+        return context.state.get(f"s{site}") or SiteRecord()
 
     def _regressions(self, context: Context, site: str) -> Regressions:
         return context.state.get(f"r{site}") or Regressions()
@@ -340,46 +381,41 @@ class Pages:
     def _page(
         self, context: Context, of_site: SiteRecord, site: str, page: str, template: str
     ) -> tuple[str, PageRecord]:
-        """Record of a page, under the name that it goes by; a new one is entered in its template's list."""
+        """Record of a page, under the name that it goes by; its caller puts it."""
         state = context.state
-        record = state.get(f"p{site}|{page}")
+        record = state.get(f"p{site}{SEPARATOR}{page}")
         if record is not None:
             return page, record
         if of_site.pages >= MAX_PAGES:
             page, template = OTHER_PAGES, "other"
-            record = state.get(f"p{site}|{page}")
+            record = state.get(f"p{site}{SEPARATOR}{page}")
             if record is not None:
                 return page, record
-        record = PageRecord(template, reasons={})
+        record = PageRecord(template)
         of_site.pages += 1
-        key = f"t{site}|{template}"
-        of_template = state.get(key)
-        if of_template is None:
-            of_template = TemplateRecord(pages=[])
-            of_site.templates = sorted({*of_site.templates, template})
-        of_template.pages.append(page)
-        state.put(key, of_template)
-        state.put(f"p{site}|{page}", record)
+        key = f"t{site}{SEPARATOR}{template}"
+        if state.get(key) is None:
+            state.put(key, TemplateRecord())
         return page, record
-
-    def _changed(self, context: Context, site: str, of_site: SiteRecord, page: str, due_ms: int) -> None:
-        of_site.changed[page] = None
-        context.state.put(f"s{site}", of_site, self._next_score(of_site, due_ms))
 
     def _next_score(self, of_site: SiteRecord, at_ms: int) -> int:
         """First full hour (or other pace) that is not before a time, and not scored already."""
         return -(-max(at_ms, of_site.scored_ms + 1) // self._score_every_ms) * self._score_every_ms
 
 
-def _when(at_ms: int) -> tuple[str, str]:
-    """Hour of the day and kind of day, in UTC; 1 January 1970 was a Thursday."""
-    hour, day = at_ms // HOUR_MS % 24, (at_ms // DAY_MS + 3) % 7
-    return f"hour:{hour}", "weekend" if day >= 5 else "weekday"
+def _hour_of_week(at_ms: int) -> int:
+    """Hour of the week in UTC, 0 on Monday at midnight; 1 January 1970 was a Thursday."""
+    return (at_ms // HOUR_MS + 72) % 168
 
 
-def _context(
-    template: str, source: str, device: str, first_view: bool, when: tuple[str, str]
-) -> tuple[str, ...]:
+def _names(template: str, source: str, device: str, first_view: bool, hour_of_week: int) -> tuple[str, ...]:
     """Features of a view without its page: what the same visitors would do elsewhere."""
-    first = "first" if first_view else "later"
-    return (f"template:{template}", f"source:{source}", f"device:{device}", *when, f"{template}:{first}")
+    day, hour = divmod(hour_of_week, 24)
+    return (
+        f"template:{template}",
+        f"source:{source}",
+        f"device:{device}",
+        f"hour:{hour}",
+        "weekend" if day >= 5 else "weekday",
+        f"{template}:{'first' if first_view else 'later'}",
+    )

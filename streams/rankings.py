@@ -57,6 +57,22 @@ class PageTotals(msgspec.Struct, array_like=True, gc=False):
             self.blocks += 1
             self.last_block = block
 
+    def add_view(self, p: float, left: int, block: int) -> None:
+        """Add one view that was expected to be an exit with probability `p`, and is one or not (1 or 0).
+
+        >>> totals = PageTotals()
+        >>> totals.add_view(0.5, 1, block=491_000)
+        >>> totals
+        PageTotals(views=1, exits=1, expected=0.5, variance=0.25, blocks=1, last_block=491000)
+        """
+        self.views += 1
+        self.exits += left
+        self.expected += p
+        self.variance += p * (1.0 - p)
+        if block > self.last_block:
+            self.blocks += 1
+            self.last_block = block
+
 
 class PageRank(msgspec.Struct, frozen=True, gc=False):
     """A page's place among chronic dead ends.
@@ -116,13 +132,29 @@ def spread(template: Sequence[PageTotals], noise_variance: float) -> float:
     """
     total = weights = 0.0
     for totals in template:
-        if totals.views > 0:
-            variance = sampling_variance(totals, noise_variance)
-            rate = (totals.exits - totals.expected) / totals.views
-            weight = 1.0 / (variance + MIN_SPREAD)
-            total += weight * (rate * rate - variance)
-            weights += weight
-    return max(MIN_SPREAD, total / weights) if weights > 0.0 else MIN_SPREAD
+        weight, excess = spread_terms(totals, noise_variance)
+        weights += weight
+        total += excess
+    return spread_of(weights, total)
+
+
+def spread_terms(totals: PageTotals, noise_variance: float) -> tuple[float, float]:
+    """Return what a page adds to the two sums that make a template's spread: w and w(d² − s²).
+
+    >>> spread_terms(PageTotals(), noise_variance=0.0)
+    (0.0, 0.0)
+    """
+    if totals.views <= 0:
+        return 0.0, 0.0
+    variance = sampling_variance(totals, noise_variance)
+    rate = (totals.exits - totals.expected) / totals.views
+    weight = 1.0 / (variance + MIN_SPREAD)
+    return weight, weight * (rate * rate - variance)
+
+
+def spread_of(weights: float, excess: float) -> float:
+    """Return τ²_T of its two sums."""
+    return max(MIN_SPREAD, excess / weights) if weights > 0.0 else MIN_SPREAD
 
 
 def rank_page(

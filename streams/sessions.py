@@ -48,6 +48,8 @@ from streams.visitors import (
 )
 from streams.visits import (
     CLICKS_PER_VIEW,
+    MAX_CLICKS,
+    MAX_FACTS,
     Assembly,
     assemble,
     forget_retracted,
@@ -108,7 +110,7 @@ class Sessions:
         self._appends = Appends(settings)
         self._hold_ms = max(settings.gap_ms, settings.order_wait_ms)
         self._free_ms = self._hold_ms + settings.retention_ms
-        self._max_clicks = self._max_facts = CLICKS_PER_VIEW * settings.max_views
+        self._max_facts = min(MAX_FACTS, CLICKS_PER_VIEW * settings.max_views)
 
     def step(self, context: Context, record: Any) -> Iterable[Output]:
         """Fold one event into its visitor."""
@@ -155,9 +157,6 @@ class Sessions:
             if visitor.visits and visitor.visits[-1].is_closed:
                 visitor.tip = None
         free(visitor, deadline_ms - self._free_ms, self._settings)
-        # A robot that comes all day would make a row that no topic takes.
-        while len(visitor.clicks) > self._max_clicks and visitor.visits[0].is_closed:
-            free(visitor, visitor.visits[0].ended_at, self._settings)
         forget_retracted(visitor)
         if visitor.visits or visitor.facts:
             visitor.deadline_ms = self._deadline(visitor, deadline_ms)
@@ -186,6 +185,9 @@ class Sessions:
         copy = find_copy(visitor.clicks, click.id)
         if copy is not None:
             return self._copy(context, key, visitor, record, click, copy)
+        if len(visitor.clicks) >= MAX_CLICKS:
+            # What is kept of one visitor has to fit into one record.
+            return [_refused(context, record, "too_large", f"the visitor has {MAX_CLICKS} clicks already")]
         extends = self._appends.extends(visitor, click)
         if extends is None:
             if self._appends.fits(visitor, click):

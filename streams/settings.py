@@ -39,8 +39,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     future_ms
         An event more than this ahead of its append time is rejected as ``from_future``.
     max_views
-        A session with more page views than this is capped. Of a visitor with more than four times as many clicks
-        within the retention, only the latest closed sessions can still be revised.
+        A session with more page views than this is capped.
     keep_query
         Query parameters that belong to the page.
     template_rules

@@ -9,6 +9,12 @@ from typing import Any, Protocol
 
 import msgspec
 
+STALE = 4
+"""The heap of deadlines is rebuilt when it is so many times larger than what is still due, for a deadline that is
+moved leaves its former entry behind until then;"""
+LEAST_HEAP = 1_024
+"""but not while it is small."""
+
 _encode = msgspec.json.encode
 
 
@@ -90,8 +96,16 @@ class KeyedState:
         if deadline_ms is None:
             self._deadlines.pop(key, None)
         elif self._deadlines.get(key) != deadline_ms:
-            self._deadlines[key] = deadline_ms
-            heapq.heappush(self._heap, (deadline_ms, key))
+            self._push(key, deadline_ms)
+
+    def _push(self, key: str, deadline_ms: int) -> None:
+        heap, deadlines = self._heap, self._deadlines
+        deadlines[key] = deadline_ms
+        heapq.heappush(heap, (deadline_ms, key))
+        if len(heap) > LEAST_HEAP and len(heap) > STALE * len(deadlines):
+            # In place: `pop_due` may be in the middle of it.
+            heap[:] = [(deadline, key) for key, deadline in deadlines.items()]
+            heapq.heapify(heap)
 
     def delete(self, key: str) -> None:
         """Forget a key and its deadline."""

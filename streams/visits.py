@@ -23,6 +23,10 @@ from streams.visitors import (
 
 CLICKS_PER_VIEW = 4
 """A session is capped, too, when it has more than this times `max_views` clicks of any kind."""
+MAX_CLICKS = 8_000
+"""Clicks that are kept of a visitor, in all sessions that may still change; 9 MB with the longest of ids."""
+MAX_FACTS = 2_000
+"""Orders and identities that are kept of a visitor; 4 MB with the longest of ids."""
 
 
 class Purchase(NamedTuple):

@@ -21,13 +21,15 @@ from kafka import KafkaAdminClient
 from agents import commands
 from agents.broker import EmbeddedKafka
 from agents.pump import COMMIT_S
-from agents.sending import MAX_RECORD_BYTES, Sender
+from agents.sending import Sender
 from agents.settings import WorkerSettings
 from agents.topics import ensure_topics
 from agents.watchdog import Watchdog
-from schemas.topics import DAY_MS, TOPICS
+from schemas.decoding import MAX_RECORD_BYTES
+from schemas.topics import DAY_MS, OUTPUT_RECORD_BYTES, STATE_RECORD_BYTES, TOPICS
 from streams.event_files import find_files, read_events
 from streams.settings import Settings
+from streams.visits import MAX_CLICKS
 from tests.agents.product import ROOT, SECRET, Deployment, differences, final, replayed
 
 RUNBOOK = (ROOT / "deploy" / "runbook.md").read_text()
@@ -111,7 +113,9 @@ def test_the_figures_are_those_of_the_program() -> None:
     assert f"the event loop stood still for {watchdog['blocked_s']:.0f} s" in said
     assert f"the last commit got no answer in {COMMIT_S:.0f} s" in said
     assert f"is waited for up to {Sender('').timeout_s:.0f} s" in said
-    assert f"at most {MAX_RECORD_BYTES:,} bytes a record" in said
+    assert f"over {MAX_RECORD_BYTES >> 10} KiB are rejected" in said
+    assert f"who has {MAX_CLICKS:,} that may still change" in said
+    assert f"at most {OUTPUT_RECORD_BYTES:,} bytes a record, a row of state {STATE_RECORD_BYTES:,}" in said
     assert f"capped at {Settings().max_views} views" in said
     kept = {TOPICS[name].retention_ms for name in ("page-views", "visitor-events", "site-events")}
     assert kept == {7 * DAY_MS}, "said to be kept for 7 days"

@@ -105,7 +105,6 @@ class Deployment:
             "CULDESAC_DATA_DIR": str(self.directory / name),
             "CULDESAC_SECRET": SECRET,
             "CULDESAC_METRICS_PORT": str(metrics_port),
-            "CULDESAC_SESSION_TIMEOUT": "3s",
         } | self.environment  # fmt: skip
         with (self.directory / f"worker-{name}.log").open("ab") as log:
             process = subprocess.Popen(
@@ -142,6 +141,20 @@ class Deployment:
                     records += [(topic, json.loads(record.value)) for record in fetched]
         consumer.close()
         return records
+
+    def state_bytes(self, stage: str) -> list[int]:
+        """Sizes of the rows of a stage's changelog."""
+        consumer = KafkaConsumer(bootstrap_servers=self.kafka, max_partition_fetch_bytes=8 << 20)
+        name, sizes = f"{self.prefix}culdesac-{stage}-changelog", []
+        tps = [TopicPartition(name, p) for p in sorted(consumer.partitions_for_topic(name) or ())]
+        consumer.assign(tps)
+        ends = consumer.end_offsets(tps)
+        consumer.seek_to_beginning(*tps)
+        while any(consumer.position(tp) < ends[tp] for tp in tps):
+            for fetched in consumer.poll(timeout_ms=200).values():
+                sizes += [len(record.value or b"") for record in fetched]
+        consumer.close()
+        return sizes
 
     def wait_until_done(self, seconds: float = 120.0) -> None:
         """Until each log in the order of the data has been read up to where it ended a moment ago."""

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from faust.types import TP
 
-from agents.marking import RENEW_S, SILENT_S, Marker
+from agents.marking import DEAF_S, RENEW_S, SILENT_S, Marker
 from agents.sending import Record, Sender
 from agents.source_units import InputPartition, SourceUnit
 from schemas.marks import UNKNOWN_MS, Mark, Progress
@@ -201,3 +201,16 @@ def test_a_unit_that_was_given_up_is_not_spoken_of() -> None:
     views.acknowledge()
     views.unit.dead = True
     assert bench.mark(RENEW_S) == []
+
+
+def test_a_time_in_which_nobody_could_be_heard_is_no_silence() -> None:
+    orders = Partition("orders", next_offset=1, heard_s_ago=SILENT_S + 35)
+    orders.acknowledge()
+    bench = Bench(orders)
+    bench.ends = {ORDERS: 1}
+    bench.mark()
+    bench.marker._looked_at -= DEAF_S
+    assert bench.mark(RENEW_S) == [], "the broker may have hung for as long, and producers with it"
+    bench.marker._listening_since -= SILENT_S + 1
+    [progress] = bench.mark(RENEW_S)
+    assert 1_000 * (SILENT_S + 1) <= progress.silence_ms < 1_000 * (SILENT_S + 30)

@@ -7,7 +7,8 @@ import time
 
 from tests.agents.toy_bench import Bench
 
-SESSION_S = 20.0
+SESSION_S = 60.0
+"""Longer than the bench waits for anything: who takes over, did not wait until the group gave someone up."""
 
 
 def test_a_worker_that_comes_back_under_its_name_disturbs_nobody(bench: Bench) -> None:
@@ -22,11 +23,9 @@ def test_a_worker_that_comes_back_under_its_name_disturbs_nobody(bench: Bench) -
         a.send_signal(way)
         a.wait(30)
         bench.write(2, 2_000, 3_000)
-        began = time.monotonic()
         a = bench.worker("a", instance="worker-0", session_s=SESSION_S)
         bench.wait_until_ready("a", times=taken + 1)
         assert bench.log("b").count("took over") == undisturbed, "the others had to stop and take over anew"
-        assert time.monotonic() - began < SESSION_S, "it waited until the group had given it up"
     bench.end(3_000)
     bench.wait(len(bench.expected()))
     bench.check()
@@ -37,8 +36,16 @@ def test_two_workers_that_share_a_name_by_mistake_spoil_nothing(bench: Bench) ->
     bench.wait_until_ready("a")
     bench.write(1, 0, 1_500)
     bench.worker("twin", instance="worker-0", session_s=SESSION_S)
-    bench.write(2, 1_500, 3_000)
     bench.wait_until_ready("twin")
+    bench.write(2, 1_500, 3_000)
+    # One of them, or both, see that someone else writes, and end with 76: their supervisors would start them again.
+    limit = time.monotonic() + 5
+    while time.monotonic() < limit and all(worker.poll() is None for worker in bench.workers):
+        time.sleep(0.1)
+    for worker in bench.workers:
+        worker.kill()
+        worker.wait()
+    bench.worker("c", instance="worker-0", session_s=SESSION_S)
     bench.end(3_000)
-    bench.wait(len(bench.expected()), seconds=90)
+    bench.wait(len(bench.expected()))
     bench.check()

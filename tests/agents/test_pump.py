@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
+import tomllib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from importlib import metadata
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -30,6 +33,24 @@ from agents.pump import PumpApp, PumpConsumer
 from agents.units import SLICE
 
 # ---- names
+
+HELD = {"faust-streaming": "0.15.3", "aiokafka": "0.14.0"}
+"""Versions that the names below were looked up in."""
+
+
+@pytest.fixture(autouse=True)
+def versions() -> None:
+    """Name what was upgraded, if anything was, beside whatever fails."""
+    for name, held in HELD.items():
+        if (found := metadata.version(name)) != held:
+            print(f"{name} {found} is installed, and these names were looked up in {held}")  # noqa: T201  # shown with a failure
+
+
+def test_the_versions_that_the_names_were_looked_up_in_are_those_that_are_pinned() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))
+    pinned = dict(line.split("==") for line in project["project"]["dependencies"] if "==" in line)
+    assert pinned == HELD, "after an upgrade: see that all tests here are green, then write its version above"
+
 
 METHODS = [
     (Consumer, "_drain_messages", ["fetcher"], "no records are handed over"),

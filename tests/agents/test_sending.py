@@ -12,10 +12,9 @@ import pytest
 from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient, NewTopic
 
-from agents import sending
 from agents.broker import EmbeddedKafka
 from agents.sending import Record, RecordTooLargeError, Sender, Span, encode
-from schemas.topics import partition
+from schemas.topics import KAFKA_RECORD_BYTES, STATE_RECORD_BYTES, partition
 from streams.stages import EVERY_PARTITION, Output
 
 SOURCE = b"/culdesac/sessions"
@@ -144,10 +143,24 @@ def test_a_broker_that_does_not_answer_ends_it() -> None:
 
 def test_a_record_that_is_too_large_is_named_before_anything_is_sent() -> None:
     async def test(sender: Sender, producer: Producer) -> None:
-        huge = Record(b"vann", b"x" * (sending.MAX_RECORD_BYTES + 1), [])
+        huge = Record(b"vann", b"x" * (KAFKA_RECORD_BYTES + 1), [])
         with pytest.raises(RecordTooLargeError, match="a record for a of 1000001 bytes, key b'vann'"):
             await sender.send({("b", 0): records(b"0"), ("a", 0): [huge]})
         assert producer.sent == []
+
+    with_fake(test)
+
+
+def test_state_may_be_larger_than_other_records() -> None:
+    async def test(sender: Sender, producer: Producer) -> None:
+        changelog = "culdesac-sessions-changelog"
+        row = Record(b"vann", b"x" * (STATE_RECORD_BYTES - 1_000), [])
+        sending = asyncio.ensure_future(sender.send({(changelog, 0): [row]}))
+        await asyncio.sleep(0.01)
+        producer.answer()
+        assert await sending == {(changelog, 0): Span(100, 100)}
+        with pytest.raises(RecordTooLargeError, match="a record for culdesac-sessions-changelog of"):
+            await sender.send({(changelog, 0): [Record(b"v", b"x" * (STATE_RECORD_BYTES + 1), [])]})
 
     with_fake(test)
 
@@ -159,7 +172,7 @@ def test_a_real_broker_keeps_the_order_and_tells_the_offsets(kafka: EmbeddedKafk
     admin.close()
     # More than a batch holds, one that fills a batch by itself among them.
     many = [Record(b"%d" % n, b"x" * 9_000, [("n", b"1")]) for n in range(150)]
-    large = Record(b"large", b"x" * (sending.MAX_RECORD_BYTES - 100), [])
+    large = Record(b"large", b"x" * (KAFKA_RECORD_BYTES - 100), [])
 
     async def run() -> list[Span]:
         sender = Sender(kafka.bootstrap)

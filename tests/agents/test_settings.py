@@ -114,6 +114,8 @@ def test_lists_and_pairs_are_read_from_the_environment() -> None:
         ("APP_ID", "a b", "letters, digits"),
         ("SECRET", "short", "16 characters"),
         ("DATA_DIR", "", "a path"),
+        ("SESSION_TIMEOUT", "2m", "from 1s to 60s"),
+        ("GROUP_INSTANCE_ID", "a/b", "letters, digits"),
     ],
 )
 def test_a_bad_value_is_one_line_with_its_name_and_its_mend(variable: str, value: str, mend: str) -> None:

@@ -33,6 +33,12 @@ class Fetched:
     timestamp: int = 10**13
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slice is not cut short because the machine is busy."""
+    monkeypatch.setattr(units, "FOLD_S", 60.0)
+
+
 def letter(offset: int, visitor: str, time_ms: int) -> Fetched:
     origin = ("page-views/0", offset, 0)
     event = VisitorInteraction(origin, f"e{offset}", visitor, time_ms, "letter", "s")
@@ -272,6 +278,17 @@ def test_folding_ahead_is_bounded_while_a_batch_is_being_written() -> None:
     with_bench(test)
 
 
+def test_records_that_take_long_give_others_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test(bench: Bench) -> None:
+        monkeypatch.setattr(units, "FOLD_S", 0.0)
+        bench.unit.fold([letter(offset, "ann", 1_000) for offset in range(3)])
+        assert (bench.unit.next_offset, bench.unit.pending) == (1, 1)
+        bench.unit.fold([letter(offset, "ann", 1_000) for offset in range(1, 3)])
+        assert (bench.unit.next_offset, bench.unit.pending) == (2, 2)
+
+    with_bench(test)
+
+
 def test_a_touched_unit_writes_its_fence_again_although_nothing_came() -> None:
     async def test(bench: Bench) -> None:
         bench.unit.touch()
@@ -298,7 +315,7 @@ def test_a_record_that_is_applied_in_part_is_sent_as_it_goes_and_stored_when_it_
         visitors = 3 * PART
         bench.unit.start()
         bench.unit.fold([letter(n, f"v{n}", 1_000) for n in range(visitors)])
-        await bench.settle()
+        await asyncio.sleep(units.STORE_EVERY_S * 1.5)
         bench.writes.clear()
         progress = Progress("page-views/0", visitors, 1_000 + GAP_MS + 1)
         mark = Fetched(visitors, msgspec.json.encode(Mark(1, (progress,))))

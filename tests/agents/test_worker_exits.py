@@ -40,7 +40,12 @@ class Terminal:
             "CULDESAC_SECRET": "not a secret, this is a test",
             "CULDESAC_METRICS_PORT": "0",
         }
-        environment |= {f"CULDESAC_{setting.upper()}": str(value) for setting, value in settings.items()}
+        for setting, value in settings.items():
+            variable = f"CULDESAC_{setting.upper()}"
+            if value is None:
+                environment.pop(variable)
+            else:
+                environment[variable] = str(value)
         with (self.directory / name).open("wb") as log:
             worker = subprocess.Popen(
                 [sys.executable, "-m", "agents", "worker"], cwd=ROOT, env=environment, stdout=log, stderr=log
@@ -113,3 +118,33 @@ def test_a_worker_answers_for_itself_defends_its_folder_and_its_port_and_ends_wi
 def test_without_a_broker_it_says_so_in_one_line_and_may_be_started_again(terminal: Terminal) -> None:
     line = terminal.refused("no broker", code=72, kafka="127.0.0.1:1")
     assert line.startswith("culdesac: 127.0.0.1:1: no Kafka answers there")
+
+
+def test_of_two_that_start_at_once_with_different_secrets_one_ends_and_says_so(terminal: Terminal) -> None:
+    """Neither was given one, so each makes its own: the deployment must have one."""
+    names = ("one", "two")
+    folders = [terminal.directory / f"of-{name}" for name in names]
+    workers = [
+        terminal.start(name, data_dir=folder, secret=None)
+        for name, folder in zip(names, folders, strict=True)
+    ]
+    limit = time.monotonic() + 60
+    while all(worker.poll() is None for worker in workers):
+        assert time.monotonic() < limit, terminal.said("one") + terminal.said("two")
+        time.sleep(0.1)
+    loser = next(place for place, worker in enumerate(workers) if worker.poll() is not None)
+    winner = 1 - loser
+    assert workers[loser].returncode == 2, terminal.said(names[loser])
+    [line] = terminal.said(names[loser]).splitlines()
+    assert line.startswith("culdesac: secret: other workers of")
+    assert not (folders[loser] / "secret").exists(), "it would be taken for the deployment's"
+    while not (folders[winner] / "state").exists():
+        assert time.monotonic() < limit, terminal.said(names[winner])
+        assert workers[winner].poll() is None, terminal.said(names[winner])
+        time.sleep(0.1)
+    assert "set CULDESAC_SECRET" in terminal.refused("given", data_dir=folders[loser])
+    given = (folders[winner] / "secret").read_text()
+    same = terminal.start("same", data_dir=folders[loser], secret=given)
+    while "metrics on" not in terminal.said("same"):
+        assert same.poll() is None, terminal.said("same")
+        time.sleep(0.1)

@@ -17,9 +17,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import log
 
+from streams.cell_regressions import CellRegression
 from streams.detection import DetectorSettings, PageState, SiteState, TemplateState, observe
 from streams.rankings import PageTotals, rank
-from streams.regressions import FlatRegression, probability
+from streams.regressions import probability
 from tests.benchmarks.simulated_cells import (
     CLASSES,
     TEMPLATES,
@@ -51,11 +52,10 @@ def run(shop: Shop, days: float, settings: DetectorSettings | None = None) -> Ou
     """Play the shop through regression and detector, and note what was found in `shop.faults`."""
     settings = settings or DetectorSettings()
     outcome = Outcome()
-    model = FlatRegression()
+    model = CellRegression()
     site = SiteState()
     templates = [TemplateState() for _ in TEMPLATES]
     pages = [PageState() for _ in range(shop.pages)]
-    indices: dict[tuple[int, int, int, int, int], tuple[int, ...]] = {}
     static = _StaticRule(shop.pages)
     outcome.totals = [PageTotals() for _ in pages]
     outcome.true_excess = [0.0] * shop.pages
@@ -67,11 +67,10 @@ def run(shop: Shop, days: float, settings: DetectorSettings | None = None) -> Ou
             template = int(shop.template[page])
             cells = []
             for source, device, first, n, y in contexts:
-                key = (template, clock, source, device, first)
-                known = indices.get(key)
-                if known is None:
-                    known = indices[key] = model.enrol(context_features(*key))
-                cells.append((model.learn(known, n, y), n, y))
+                cell = model.predict((template, clock, source, device, first), context_features)
+                model.add(cell, n, y)
+                cells.append((cell.logit, n, y))
+            model.settle()
             at_ms = START_MS + hour * HOUR_MS + minute * 60_000
             event = observe(settings, site, templates[template], pages[page], cells, at_ms).event
             outcome.cells += len(cells)

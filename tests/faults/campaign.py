@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import count
 from pathlib import Path
 
@@ -35,12 +35,13 @@ OPTION = "--faults"
 
 
 def order(seed: int) -> Iterator[tuple[Scenario, int]]:
-    """Scenarios and the numbers of their runs: all in an order by chance, with mixes between, without end."""
+    """Each fault under a backlog or in live traffic, by chance, in any order, with mixes between; without end."""
     source = random.Random(seed)
     mixes = count(1)
+    faults = sorted({scenario.fault for scenario in SCENARIOS})
     for number in count(1):
-        for place, scenario in enumerate(source.sample(SCENARIOS, len(SCENARIOS))):
-            yield scenario, number
+        for place, fault in enumerate(source.sample(faults, len(faults))):
+            yield source.choice([scenario for scenario in SCENARIOS if scenario.fault == fault]), number
             if place % MIX_EVERY == MIX_EVERY - 1:
                 yield MIX, next(mixes)
 
@@ -80,20 +81,21 @@ def run(scenario: Scenario, number: int, seed: int, mutant: str, rows: dict[str,
     return is_equal
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run, print the table, and give the exit code."""
     parser = argparse.ArgumentParser(prog=f"deploy/test {OPTION}", description="The full fault suite.")
     parser.add_argument("--seed", type=int, default=None, help="of all choices; printed at the start")
     parser.add_argument("--minutes", type=float, default=None, help="begin no run after so long (30)")
-    parser.add_argument("--hours", type=float, default=0.0, help="the same in hours")
+    parser.add_argument("--hours", type=float, default=None, help="the same in hours")
     parser.add_argument(
         "--run", default="", help="only runs whose name begins so; one that is whole: only once"
     )
     parser.add_argument("--mutant", default="", help="break the product in a known way: it has to turn red")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.CRITICAL)
     seed = random.SystemRandom().randrange(1_000_000) if options.seed is None else options.seed
-    limit_s = 60 * (options.minutes or 0.0) + 3600 * options.hours or 1800.0
+    is_limited = options.minutes is not None or options.hours is not None
+    limit_s = 60 * (options.minutes or 0.0) + 3600 * (options.hours or 0.0) if is_limited else 1800.0
     kept = Path(tempfile.gettempdir()) / "culdesac-faults-failed"
     rows: dict[str, Row] = {}
     began = time.monotonic()
@@ -105,7 +107,7 @@ def main() -> int:
                 _say(f"no run's name begins with {options.run!r}; one is {name!r}")
                 return 2
             continue
-        if time.monotonic() - began > limit_s:
+        if time.monotonic() - began >= limit_s:
             break
         if not run(scenario, number, seed, options.mutant, rows, kept):
             _say(render(rows))

@@ -17,7 +17,9 @@ from pathlib import Path
 from tests.faults.switches import CLOCK, live
 
 NAMED_EXITS = frozenset({2, *range(70, 80)})
-"""What a worker may end with by itself: each says why in one line. -9 is ours; 0 only after SIGTERM."""
+"""What a worker may end with by itself: each says why in one line. -9 is ours."""
+ASKED = frozenset({0, -signal.SIGTERM})
+"""What it may end with after SIGTERM; the second when it has not begun yet."""
 _PRELOADED = ["tests.faults.worker"]
 
 
@@ -183,7 +185,9 @@ class Crew:
         return [
             end
             for end in self.exits
-            if not (end.code in NAMED_EXITS or end.code == -signal.SIGKILL or (end.asked and end.code == 0))
+            if not (
+                end.code in NAMED_EXITS or end.code == -signal.SIGKILL or (end.asked and end.code in ASKED)
+            )
         ]
 
     def logs(self) -> str:

@@ -17,6 +17,8 @@ BROKER_GONE_S = 10.0
 BROKER_FROZEN_S = 30.0
 FULL_AT_BYTES = 40_000
 """Where files of a full disk end: less than the local state of any of these runs takes."""
+DELAYS_MS = (1300, 0, 2)
+"""Between a step of a batch and a kill -9: the first is longer than the pace of commits."""
 STORM = 40
 """Unusable records a topic at once."""
 CRASH_S = 60.0
@@ -58,7 +60,7 @@ def crash_somewhere(bench: Bench) -> None:
     """Kill -9 at a step of a batch, or some milliseconds into what follows it."""
     post = bench.someone()
     stage, step = bench.source.choice(PLACES)
-    place = f"{stage}:{step}:{bench.source.randint(1, 4)}:{bench.source.choice([0, 0, 1, 3, 10])}"
+    place = f"{stage}:{step}:{bench.source.randint(1, 4)}:{bench.source.choice(DELAYS_MS)}"
     lives = post.lives
     post.coming.append({CRASH: place})
     bench.crew.kill(post)

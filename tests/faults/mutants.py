@@ -12,7 +12,7 @@ from typing import Any
 
 from faust.types import TP
 
-from agents import runner, sending, takeover, units
+from agents import runner, sending, stores, takeover, units
 from agents.sending import Record, Sender, Span
 from agents.stores import FENCE_KEY, Store
 from agents.units import LogUnit
@@ -50,18 +50,17 @@ def ignore_origins() -> None:
     _set(processors.LogProcessor, "_fold", fold_all)
 
 
-def ignore_the_fence() -> None:
-    """A log is read again from the committed offset, whatever its state has seen."""
-    log_unit = takeover.Takeover._log_unit
+def keep_the_fence_behind() -> None:
+    """State is written with the fence of the batch before: what it has seen is read once more."""
+    before: dict[int, tuple[processors.Fence, bytes]] = {}  # with the fence, lest its id be given to another
 
-    async def from_committed(
-        self: takeover.Takeover, stage: Any, tp: TP, store: Store, first: int, committed: int | None
-    ) -> LogUnit:
-        unit = await log_unit(self, stage, tp, store, first, committed)
-        unit.next_offset = unit.done_offset = max(first, committed or 0)
-        return unit
+    def write_fence(fence: processors.Fence) -> bytes:
+        now = stores.write_fence(fence)
+        late = before.get(id(fence), (fence, now))[1]
+        before[id(fence)] = fence, now
+        return late
 
-    _set(takeover.Takeover, "_log_unit", from_committed)
+    vars(units)["write_fence"] = write_fence
 
 
 def drop_outputs(topic: str, share: float) -> Callable[[], None]:
@@ -137,7 +136,7 @@ def _set(owner: type, name: str, value: object) -> None:
 MUTANTS: dict[str, Callable[[], None]] = {
     "commit-inputs-when-folded": commit_inputs_when_folded,
     "ignore-origins": ignore_origins,
-    "ignore-the-fence": ignore_the_fence,
+    "keep-the-fence-behind": keep_the_fence_behind,
     "drop-outputs": drop_outputs("sessions", 0.002),
     "drop-rejections": drop_outputs("rejected-events", 0.02),
     "keep-state-at-home": keep_state_at_home,

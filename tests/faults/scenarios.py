@@ -11,8 +11,8 @@ from tests.agents.product import shop_events
 from tests.faults.bench import Bench
 from tests.faults.faults import FAULTS, Fault, kill
 
-HOURS = 7.0
-SESSIONS_PER_HOUR = 150.0
+HOURS = 6.0
+SESSIONS_PER_HOUR = 120.0
 HELD_SHARE = 0.1
 """Visitors whose events are held back."""
 SILENCE_S = 9.0

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 CRASH = "FAULTS_CRASH"
-"""``stage:step:count:delay_ms``: kill -9 when the stage has done the step for the so-manieth time, and so long
-after: a delay hits what follows (sending outputs, or state; the local write; the commit) in the midst of it."""
+"""``stage:step:count:delay_ms``: kill -9 when the stage has done the step for the so-manieth time, and so
+long after: a short delay hits what follows (sending outputs, or state; the local write; the commit) in its midst."""
+HELD_MS = 100
+"""With a delay that is longer the batch stays where it is until then, while all else goes on: such as commits."""
 STRETCH_S = "FAULTS_STRETCH_S"
 """Stay up to so long between the writes of a batch: what is right by luck alone gets time to go wrong."""
 FILE_BYTES = "FAULTS_FILE_BYTES"

@@ -8,21 +8,20 @@ from pathlib import Path
 import pytest
 
 from agents.broker import EmbeddedKafka
-from tests.agents.product import shop_events
 from tests.faults.bench import Bench
-from tests.faults.faults import PLACES, crash, fill_disk, kill, lose_disk, terminate
+from tests.faults.faults import DELAYS_MS, PLACES, crash, fill_disk, kill, lose_disk, terminate
+from tests.faults.scenarios import shop
 from tests.faults.switches import STRETCH_S
 
 pytestmark = pytest.mark.timeout(900)
 
 
 def test_dying_in_every_step_of_every_stage_loses_nothing(kafka: EmbeddedKafka, tmp_path: Path) -> None:
-    events = shop_events(hours=7, sessions_per_hour=150)
-    with Bench(kafka, tmp_path, events, random.Random(4), bury=True) as bench:
+    with Bench(kafka, tmp_path, shop(0), random.Random(4), bury=True) as bench:
         bench.traffic.send_share(0.1)
         post = bench.crew.hire("a")
         bench.crew.wait_until_ready(post)
-        crash(bench, post, [(*place, 1 + n % 2, (0, 0, 2)[n % 3]) for n, place in enumerate(PLACES)])
+        crash(bench, post, [(*place, 1 + n % 2, DELAYS_MS[n % 3]) for n, place in enumerate(PLACES)])
         verdict = bench.verdict()
         assert verdict.is_equal, verdict
 
@@ -30,8 +29,7 @@ def test_dying_in_every_step_of_every_stage_loses_nothing(kafka: EmbeddedKafka, 
 def test_kills_sigterm_poison_an_empty_and_a_full_disk_under_backlog(
     kafka: EmbeddedKafka, tmp_path: Path
 ) -> None:
-    events = shop_events(hours=7, sessions_per_hour=150, seed=8)
-    with Bench(kafka, tmp_path, events, random.Random(5), None, {STRETCH_S: "0.3"}) as bench:
+    with Bench(kafka, tmp_path, shop(1), random.Random(5), None, {STRETCH_S: "0.3"}) as bench:
         bench.storm(50)
         bench.traffic.send_share(0.5)
         bench.storm(50)

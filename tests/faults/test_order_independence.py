@@ -9,8 +9,8 @@ import pytest
 
 from agents.broker import EmbeddedKafka
 from schemas.topics import PartitionCounts
-from tests.agents.product import shop_events
 from tests.faults.bench import Bench
+from tests.faults.scenarios import shop
 from tests.faults.switches import UNITS
 
 pytestmark = pytest.mark.timeout(900)
@@ -27,9 +27,8 @@ pytestmark = pytest.mark.timeout(900)
 def test_equal_output_over(
     kafka: EmbeddedKafka, tmp_path: Path, partitions: int, workers: int, constants: str, at_once: float
 ) -> None:
-    events = shop_events(hours=6, sessions_per_hour=100, seed=5)
     counts = PartitionCounts(inputs=partitions, visitors=partitions, customers=partitions, outputs=partitions)
-    with Bench(kafka, tmp_path, events, random.Random(1), counts, {UNITS: constants}) as bench:
+    with Bench(kafka, tmp_path, shop(2), random.Random(1), counts, {UNITS: constants}) as bench:
         bench.traffic.send_share(at_once)
         posts = [bench.crew.hire(name) for name in "abc"[:workers]]
         for post in posts:

@@ -43,7 +43,7 @@ from streams import intake, user_agents  # noqa: E402
 from streams.flow import stages  # noqa: E402
 from streams.settings import Settings  # noqa: E402
 from tests.faults import mutants  # noqa: E402
-from tests.faults.switches import CLOCK, CRASH, FILE_BYTES, MUTANT, STRETCH_S, UNITS  # noqa: E402
+from tests.faults.switches import CLOCK, CRASH, FILE_BYTES, HELD_MS, MUTANT, STRETCH_S, UNITS  # noqa: E402
 
 # What a start costs most, some seconds of it, once for all lives: River's imports, and the patterns of user agents.
 stages(Settings(), "it is not kept anywhere", {"visitor-events": 1})
@@ -99,6 +99,8 @@ def _stop_between_writes(place: str, stretch_s: float) -> None:
             if int(delay_ms):
                 # A thread, for the event loop may be busy when the time comes.
                 threading.Timer(int(delay_ms) / 1000, die).start()
+                if int(delay_ms) >= HELD_MS:
+                    await asyncio.Event().wait()
             else:
                 die()
         if stretch_s:

@@ -23,6 +23,7 @@ PINNED = {  # name: partitions by COUNTS, retention in days or None where compac
     "visitor-events": (2, 7),
     "customer-events": (3, 7),
     "site-events": (4, 7),
+    "secret-claims": (4, -1 / DAY_MS),
     "rejected-events": (5, 7),
     "sessions": (5, 7),
     "enriched-page-views": (5, 7),
@@ -69,6 +70,7 @@ def test_internal_topics_are_these() -> None:
         "visitor-events",
         "customer-events",
         "site-events",
+        "secret-claims",
         "culdesac-sessions-changelog",
         "culdesac-pages-changelog",
         "culdesac-models-changelog",
@@ -81,7 +83,7 @@ def test_a_changelog_is_compacted_after_an_hour_and_has_no_type(name: str) -> No
         "cleanup.policy": "compact",
         "message.timestamp.type": "CreateTime",
         "min.compaction.lag.ms": "3600000",
-        "max.message.bytes": "16777216",
+        "max.message.bytes": "33619968",
     }
     with pytest.raises(LookupError, match=name):
         _ = TOPICS[name].type

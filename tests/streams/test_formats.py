@@ -22,7 +22,7 @@ STAGES = {
 
 LAYOUTS: Mapping[str, tuple[int, str]] = {
     "sessions": (2, "b20a873e2d88"),
-    "pages": (1, "b9498c9fe214"),
+    "pages": (2, "091c8266f32b"),
     "models": (1, "d369d7562fe9"),
 }
 """Stage to the number of its format and a digest of its layout."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from streams.settings import HOUR_MS
+from streams.visitors import SEPARATOR
 from tests.streams.site_logs import BEGINNING, QUIET_HOURS, SITE, Run, bought, broken, correction, session
 
 
@@ -60,5 +61,5 @@ def test_who_goes_on_from_a_template_and_buys(
         example = session(0, *pages, purchased_at=example.views[purchased].occurred_at)
     run = Run().follow([example])
     get = run.processor.context.state.get
-    found = {name: get(f"t{SITE}|{name}") for name in went_on}
+    found = {name: get(f"t{SITE}{SEPARATOR}{name}") for name in went_on}
     assert {name: (record.went_on, record.purchased) for name, record in found.items()} == went_on

@@ -300,26 +300,6 @@ def test_a_session_of_very_many_interactions_is_capped_too() -> None:
     assert (session.capped, session.interactions) == (True, 3 * limit - 1)
 
 
-@pytest.mark.parametrize("ordered", [False, True], ids=["without orders", "with an order each"])
-def test_a_robot_that_comes_every_hour_is_bounded_and_its_sessions_are_whole(ordered: bool) -> None:
-    settings = Settings(max_views=5)
-    run = Run(settings)
-    most = 0
-    for hour in range(20):
-        begin = hour * HOUR_MS
-        run.send(*(action(begin + n, "engagement", id=f"{hour}-{n}") for n in range(15)))
-        if ordered:
-            run.send(order(begin + 20, f"o{hour}"))
-        run.mark(begin + HOUR_MS - 1)
-        run.resume()
-        (visitor,) = [msgspec.json.decode(row)[1] for key, row in run.rows.items() if key[:1] == b"v"]
-        most = max(most, len(visitor[0]))
-    assert most <= 2 * CLICKS_PER_VIEW * settings.max_views
-    assert len(visitor[2]) == (1 if ordered else 0)
-    assert [session.interactions for session in run.end().final()] == [15] * 20
-    assert run.keys_left() == []
-
-
 def test_late_events_in_a_capped_session_only_count() -> None:
     run = (
         Run(Settings(max_views=5))
@@ -336,6 +316,19 @@ def test_orders_of_one_visitor_are_bounded() -> None:
     run.send(*(order(n, f"o{n}") for n in range(100)))
     assert len(run.end().final()[0].order_ids or []) == 5 * CLICKS_PER_VIEW
     assert run.counts["dropped", "orders"] == 100 - 5 * CLICKS_PER_VIEW
+
+
+def test_clicks_of_a_visitor_beyond_what_a_record_can_hold_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("streams.sessions.MAX_CLICKS", 5)
+    run = Run().send(*(view(n * 2 * THE_GAP) for n in range(7)))
+    assert [(refused.reason, refused.detail) for refused in run.kept.rejected] == [
+        ("too_large", "the visitor has 5 clicks already")
+    ] * 2
+    run.send(view(0))  # a copy of one that is kept
+    assert len(run.kept.rejected) == 2
+    assert len(run.end().final()) == 5
 
 
 def test_sites_are_told_once_a_minute_how_far_this_partition_has_come() -> None:

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.states import KeyedState
+from streams.memory_states import MemoryState
+from streams.states import LEAST_HEAP, KeyedState
 
 KEYS = ["aann", "abob", "bann", "bété"]
 
@@ -254,3 +255,26 @@ def test_deleted_keys_leave_nothing_behind() -> None:
     assert (rows, state._records, state._deadlines, state.is_dirty) == ({}, {}, {}, False)
     assert list(state.pop_due(1000)) == []
     assert state._heap == []
+
+
+@pytest.mark.parametrize("kind", [KeyedState, MemoryState])
+def test_deadlines_that_are_moved_again_and_again_leave_no_heap_behind(kind: type[KeyedState]) -> None:
+    state = kind({"v": int})
+    for moved in range(20_000):
+        state.put(f"v{moved % 3}", 1, deadline_ms=moved)
+        assert len(state._heap) <= LEAST_HEAP + 1
+    assert list(state.pop_due(20_000)) == [("v2", 19_997), ("v0", 19_998), ("v1", 19_999)]
+    assert len(state) == 0
+
+
+def test_a_heap_that_is_rebuilt_while_deadlines_fall_due_forgets_none() -> None:
+    state = KeyedState({"v": int})
+    for number in range(2_000):
+        state.put(f"v{number:04d}", 1, deadline_ms=number)
+    due = []
+    for key, deadline in state.pop_due(10_000):
+        due.append(key)
+        if deadline < 2_000:
+            for _ in range(3):
+                state.put(key, 1, deadline_ms=5_000 + deadline + len(due) % 2)
+    assert sorted(due) == sorted([f"v{number:04d}" for number in range(2_000)] * 2)

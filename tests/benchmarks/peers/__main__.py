@@ -81,7 +81,7 @@ async def publish(kafka: str, topic: str, views: Views) -> None:
 def measure(peer: Peer, topics: Topics, topic: str, views: Views, round_: int) -> Figures | None:
     """Measure a peer once and print its figures."""
     try:
-        got = peer.measure(topics, topic, views, limit_s=600)
+        got = peer.measure(topics, topic, views, limit_s=300)
     except StoppedError as error:
         say_left_out(peer.name, str(error))
         return None
