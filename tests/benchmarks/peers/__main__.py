@@ -18,10 +18,10 @@ from typing import Any
 from agents.broker import EmbeddedKafka
 from agents.sending import Record, Sender
 from schemas.topics import partition
+from tests.benchmarks.figures import loop_seconds, say
 from tests.benchmarks.peers.environment import MissingError, java_command, python
 from tests.benchmarks.peers.measuring import PARTITIONS, Figures, Peer, StoppedError, Topics
 from tests.benchmarks.peers.views import Views, make_views
-from tests.benchmarks.product import loop_seconds, say
 
 JOBS = "tests.benchmarks.peers"
 CHUNK = 20_000

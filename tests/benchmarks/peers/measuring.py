@@ -16,8 +16,8 @@ from typing import Any
 from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient, NewTopic
 
+from tests.benchmarks.figures import cpu_seconds, rss_mb
 from tests.benchmarks.peers.views import Key, Views
-from tests.benchmarks.product import cpu_seconds, rss_mb
 
 ROOT = Path(__file__).parents[3]
 PARTITIONS = 4
