@@ -125,6 +125,9 @@ class Takeover:
                     )
                     stores[self._changelog_of(stage, tp)] = store
                     owned.stores.append(store)
+                    # To open one takes some 30 ms, and there may be hundreds.
+                    self._progress()
+                    await asyncio.sleep(0)
         recovered = await recover(
             deployment.kafka, stores, progress=self._progress, security=deployment.security
         )
