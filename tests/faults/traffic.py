@@ -123,7 +123,6 @@ class Traffic:
     def finish(self, run_on_ms: int) -> None:
         """Send what is left at once, and say that nothing comes any more."""
         self.hold()
-        self.publisher.silent = frozenset()
         self.send_share(1.0)
         assert self.publisher.now_ms is not None
         self.publisher.tell(self.publisher.now_ms + run_on_ms)
