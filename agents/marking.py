@@ -14,6 +14,9 @@ from streams.stages import EVERY_PARTITION, Output
 LOG = "visitor-events"
 EVERY_S = 0.1
 """Pace of marks while records come."""
+ENTRIES_PER_S = 50_000
+"""Each mark names the inputs that have got on, and goes into every partition of the log: with hundreds of both,
+marks come less often, once a second at least, so that not many more entries than these are written a second."""
 RENEW_S = 1.0
 """Pace at which claims of silence are renewed; they expire in the log after five seconds."""
 SILENT_S = 5.0
@@ -71,13 +74,15 @@ class Marker:
 
     async def run(self) -> None:
         """Write marks until cancelled. An error that is not a passing one ends in the caller."""
+        pause_s = EVERY_S
         while True:
             self.round_at = time.monotonic()
-            await asyncio.sleep(EVERY_S)
-            await self.mark()
+            await asyncio.sleep(pause_s)
+            entries = await self.mark()
+            pause_s = min(max(EVERY_S, entries / ENTRIES_PER_S), RENEW_S)
 
-    async def mark(self) -> None:
-        """Write one mark, if there is anything new to say."""
+    async def mark(self) -> int:
+        """Write one mark, if there is anything new to say; tell how many entries that makes in all partitions."""
         inputs = [opened for opened in self._inputs() if not opened.unit.dead]
         now = time.monotonic()
         if now - self._looked_at >= DEAF_S:
@@ -93,7 +98,7 @@ class Marker:
             spoken = {progress.upstream for progress in news}
             news += [p for p in await self._silences(inputs, now) if p.upstream not in spoken]
         if not news:
-            return
+            return 0
         progress = tuple(sorted(news, key=lambda p: p.upstream))
         mark = Mark(self._upstreams, progress)
         output = Output(LOG, "", mark, "mark", int(time.time() * 1000), partition=EVERY_PARTITION)
@@ -105,6 +110,7 @@ class Marker:
         for opened in inputs:
             if (told := self._sent.get(opened.name)) is not None:
                 opened.marked_offset = told.next_offset
+        return len(progress) * len(targets)
 
     def _is_news(self, progress: Progress) -> bool:
         sent = self._sent.get(progress.upstream)

@@ -118,6 +118,10 @@ lag_records = _gauge(
     topic=TOPIC_NAMES,
     partition=PARTITIONS,
 )
+recovering_records = _gauge(
+    "culdesac_recovering_records",
+    "Changelog records still to be read before this worker goes on; 0 while it works",
+)
 watermark_delay_seconds = _gauge(
     "culdesac_watermark_delay_seconds",
     "How far the watermark is behind the wall clock",

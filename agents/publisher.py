@@ -30,6 +30,8 @@ MAX_BATCH_BYTES = 1_000_000
 """A larger record would be refused by a broker that was not told otherwise."""
 WAITING_RECORDS = 5_000
 """So many are gathered before they go out together."""
+WAITING_BYTES = 16 << 20
+"""And not more than this of them: a slow broker makes the sender wait, never its memory grow."""
 TIMEOUT_S = 60.0
 
 log = logging.getLogger(__name__)
@@ -120,6 +122,7 @@ class Publisher:
         self._counts = {name.removeprefix(prefix): count for name, count in names.items()}
         self._waiting: dict[tuple[str, int], list[tuple[bytes | None, bytes | None]]] = {}
         self._number = 0
+        self._bytes = 0
         self._runner = asyncio.Runner()
         self._producer = self._run(self._start())
 
@@ -156,7 +159,7 @@ class Publisher:
         self.sent[topic] += 1
         if occurred_at is not None and (self.now_ms is None or occurred_at > self.now_ms):
             self.now_ms = occurred_at
-        if self._number >= WAITING_RECORDS:
+        if self._number >= WAITING_RECORDS or self._bytes >= WAITING_BYTES:
             if self._clock() - self._told_at >= PROGRESS_EVERY_S:
                 self.tell()
             self.push()
@@ -194,13 +197,15 @@ class Publisher:
         """
         if telling and self._clock() - self._told_at >= PROGRESS_EVERY_S:
             self.tell()
-        waiting, self._waiting, self._number = self._waiting, {}, 0
+        waiting, self._waiting = self._waiting, {}
+        self._number = self._bytes = 0
         if waiting:
             self._run(self._send(waiting))
 
     def _put(self, target: tuple[str, int], key: bytes | None, value: bytes | None) -> None:
         self._waiting.setdefault(target, []).append((key, value))
         self._number += 1
+        self._bytes += len(value or b"")
 
     async def _start(self) -> AIOKafkaProducer:
         producer = AIOKafkaProducer(

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from agents import metrics
 from agents.security import OPEN, Security
 from agents.stores import FENCE_KEY, LostFenceError, Statement, Store, StoreError, read_fence, read_headers
 
@@ -144,6 +145,8 @@ class _Recovery:
         consumer.resume(*todo)
         total = sum(ends[tp] - starts[tp] for tp in todo)
         read, heard, reported = 0, time.monotonic(), time.monotonic()
+        remaining = metrics.recovering_records.labels()
+        remaining.set(total)
         while todo:
             fetched = await consumer.getmany(*todo, timeout_ms=200)
             now = time.monotonic()
@@ -152,6 +155,7 @@ class _Recovery:
                 for record in records:
                     take(store, record)
                 read += len(records)
+                remaining.set(max(0, total - read))
                 heard = now
                 self._progress()
                 await asyncio.sleep(0)
@@ -166,5 +170,7 @@ class _Recovery:
                 )
             if report and now - reported > REPORT_S:
                 reported = now
-                log.info("%s: %d of about %d changelog records", report, read, total)
+                log.info("%s: %d of about %d changelog records (%d %%)", report, read, total,
+                         100 * min(read, total) // max(1, total))  # fmt: skip
+        remaining.set(0)
         return read

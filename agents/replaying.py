@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any
 
+from agents import garbage
 from agents.progress import Bars
 from agents.secret import load_secret
 from agents.settings import WorkerSettings
@@ -107,6 +108,7 @@ def replay_files(
             results.write(output.topic, value)
             summary.add(output)
 
+        garbage.look_seldom()
         runner = Replay(flow, settings.streams, partitions, write)
         reading = bars.start("Reading", sum(file.stat().st_size for file in files), "bytes")
         replaying = None if form == "topic-log" else bars.start("Replaying", None, "events")

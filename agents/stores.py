@@ -22,7 +22,7 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import msgspec
 import rocksdict
@@ -175,6 +175,8 @@ class Store:
                     f"{directory} is in use: another worker runs with this data directory; give each its own"
                 ) from error
             raise StoreError(f"{directory} can't be opened ({error}); remove it, it is rebuilt") from error
+        self._unlogged = cast(Any, rocksdict).WriteOptions()  # its types take a property for a method
+        self._unlogged.disable_wal = True
         row = self._db.get(FENCE_KEY)
         self.fence: Fence | None = None if row is None else read_fence(row, self.form)
         row = self._db.get(_PERSISTED_KEY)
@@ -232,20 +234,12 @@ class Store:
         moves = top >= self._open_top and not self.holds
         self._put(rows, fence, last if moves else self.persisted)
 
-    def _put(
-        self, rows: Iterable[tuple[bytes, bytes | None]], fence: bytes | None = None, persisted: int = -1
-    ) -> None:
-        """Write in one atomic step; without a fence the rows alone."""
-        batch = rocksdict.WriteBatch(raw_mode=True)
-        for key, row in rows:
-            if row is None:
-                batch.delete(key)
-            else:
-                batch.put(key, row)
-        if fence is not None:
-            batch.put(FENCE_KEY, fence)
-            batch.put(_PERSISTED_KEY, str(persisted).encode())
-            self.persisted = persisted
+    def _put(self, rows: Iterable[tuple[bytes, bytes | None]], fence: bytes, persisted: int) -> None:
+        """Write rows and fence in one atomic step."""
+        batch = _batch(rows)
+        batch.put(FENCE_KEY, fence)
+        batch.put(_PERSISTED_KEY, str(persisted).encode())
+        self.persisted = persisted
         self._db.write(batch)
 
     # ---- recovery
@@ -277,7 +271,7 @@ class Store:
             self._outdated.discard(key)
         if is_void:
             return
-        if row is not None or form > self.form.number:
+        if form != self.form.number and (row is not None or form > self.form.number):
             row = self._upgraded(key, row or b"", form)
             statement = Statement(offset, key, row, top, form)
         if top <= self._base:
@@ -303,16 +297,19 @@ class Store:
         """
         newest: dict[bytes, bytes | None] = {}
         beyond = []
+        reach, applied = self._newest, self._applied
         for statement in self._pending:
-            if statement.top > self._newest:
+            offset, key, row, top, _ = statement
+            if top > reach:
                 beyond.append(statement)
                 continue
-            applied = self._applied.get(statement.key)
-            if applied is None or statement.top >= applied[0]:
-                self._applied[statement.key] = (statement.top, statement.offset)
-                newest[statement.key] = statement.row
+            counting = applied.get(key)
+            if counting is None or top >= counting[0]:
+                applied[key] = (top, offset)
+                newest[key] = row
         self._pending = beyond
-        self._put(newest.items())
+        # Without the log of writes it costs half; the fence is written after all of it is on disk.
+        self._db.write(_batch(newest.items()), self._unlogged)
 
     def end_recovery(self, read_to: int = -1) -> list[bytes]:
         """Make what was read the state.
@@ -348,6 +345,7 @@ class Store:
                 unsettled.append(self._last_fence[1])
             self.fence.format = self.form.number
             row = write_fence(self.fence)
+            self._db.flush()
             self._put((), row, min(unsettled) - 1 if unsettled else self._read_to)
         self._begin()
         return heal
@@ -355,6 +353,16 @@ class Store:
     def close(self) -> None:
         """Give the folder back."""
         self._db.close()
+
+
+def _batch(rows: Iterable[tuple[bytes, bytes | None]]) -> Any:
+    batch = rocksdict.WriteBatch(raw_mode=True)
+    for key, row in rows:
+        if row is None:
+            batch.delete(key)
+        else:
+            batch.put(key, row)
+    return batch
 
 
 def write_fence(fence: Fence) -> bytes:

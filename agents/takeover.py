@@ -125,6 +125,9 @@ class Takeover:
                     )
                     stores[self._changelog_of(stage, tp)] = store
                     owned.stores.append(store)
+                    # To open one takes some 30 ms, and there may be hundreds.
+                    self._progress()
+                    await asyncio.sleep(0)
         recovered = await recover(
             deployment.kafka, stores, progress=self._progress, security=deployment.security
         )
@@ -142,7 +145,7 @@ class Takeover:
                         log.info("writing %d rows of %s again", len(heal), unit)
                         await unit.write_again([key.decode() for key in heal if key != FENCE_KEY])
                     owned.log_units[tp].append(unit)
-        log.info("took over %d partitions in %.1f s, %d changelog records read", len(assignment),
+        log.info("took over %d partitions in %.2f s, %d changelog records read", len(assignment),
                  time.monotonic() - began, recovered.records)  # fmt: skip
 
     def _changelog_of(self, stage: LogStage, tp: TP) -> tuple[str, int]:

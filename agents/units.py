@@ -22,7 +22,9 @@ from streams.processors import LogProcessor
 from streams.stages import Context, Output
 
 FOLD_AHEAD = 10_000
-"""Records that may be folded while a batch is being written; bounds memory when the broker is slow."""
+"""Records that may be folded while a batch is being written; bounds memory when the broker is slow,"""
+AHEAD_BYTES = 16 << 20
+"""and bytes of their outputs, for a record may have 256 KiB; a slice may go beyond that."""
 SLICE = 200
 """Records folded between two looks at the event loop (about 20 ms): heartbeats and other units get their turn."""
 FOLD_S = 0.1
@@ -71,6 +73,8 @@ class Unit:
         Nothing of it may be written any more.
     pending
         Records that were folded and are not being written yet.
+    pending_bytes
+        Of the outputs that wait with them.
     idle, room
         Set while all that was folded is written; while more may be folded.
     """
@@ -87,6 +91,7 @@ class Unit:
         self.stage = stage
         self.dead = False
         self.pending = 0
+        self.pending_bytes = 0
         self._sender = sender
         self._partitions = partitions
         self._crash = crash
@@ -129,6 +134,7 @@ class Unit:
         outbox = self._outbox
         for output in outputs:
             targets, record = encode(output, self._partitions, self._source)
+            self.pending_bytes += len(record.value or b"")
             for target in targets:
                 if target in outbox:
                     outbox[target].append(record)
@@ -140,7 +146,7 @@ class Unit:
     def _folded(self, count: int, began: float) -> None:
         """Note that so many records were folded, since an instant of this thread's CPU time (s)."""
         self.pending += count
-        if self.pending > FOLD_AHEAD:
+        if self.pending > FOLD_AHEAD or self.pending_bytes > AHEAD_BYTES:
             self.room.clear()
         self._notify()
         metrics.stage_cpu_seconds.labels(self.stage).inc(time.thread_time() - began)
@@ -191,7 +197,7 @@ class Unit:
         """Send the outputs of all that was folded, and wait until they are acknowledged."""
         outbox, self._outbox = self._outbox, {}
         received, self._received_ms = self._received_ms, []
-        count, self.pending = self.pending, 0
+        count, self.pending, self.pending_bytes = self.pending, 0, 0
         self.room.set()
         await self._step("folded")
         if outbox:
@@ -291,7 +297,7 @@ class LogUnit(Unit):
         Returns
         -------
         int
-            How many were taken in; the others have to wait, also until the last of these is no more unfinished.
+            How many were taken in: all, unless that takes longer than `FOLD_S`, or the last of them is unfinished.
         """
         began, clock = time.thread_time(), time.monotonic
         limit = clock() + FOLD_S

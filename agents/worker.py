@@ -10,7 +10,7 @@ from kafka.errors import KafkaError
 
 mode.loop.use("uvloop")
 
-from agents import metrics  # noqa: E402  # Faust binds to the event loop that is chosen when it is imported
+from agents import garbage, metrics  # noqa: E402  # Faust binds to the event loop that is chosen when it is imported
 from agents.deployments import Deployment  # noqa: E402
 from agents.grants import lacking, missing_grants  # noqa: E402
 from agents.runner import Runner  # noqa: E402
@@ -96,6 +96,7 @@ def run_worker(settings: WorkerSettings) -> None:
         settings.data_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SettingsError(f"data_dir: {settings.data_dir}: {error.strerror}: name another folder") from None
+    garbage.look_seldom()
     try:
         deployment = make_deployment(settings)
     except NoKafkaError as error:

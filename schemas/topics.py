@@ -170,7 +170,7 @@ TOPICS: Final[dict[str, Topic]] = {
         _output("rejected-events", "id", "schemas.rejected_events:RejectedEvent"),
         _output("sessions", "visitor", "schemas.sessions:Session"),
         _output("enriched-page-views", "visitor", "schemas.enriched_page_views:EnrichedPageView"),
-        _output("page-scores", "site:page", "schemas.page_scores:PageScore", retention_ms=None),
+        _output("page-scores", "page", "schemas.page_scores:PageScore", retention_ms=None),
         _output(
             "dead-end-alerts", "scope:value", "schemas.dead_end_alerts:DeadEndAlert", retention_ms=90 * DAY_MS
         ),

@@ -12,6 +12,9 @@ from streams.cell_regressions import CellRegression
 from streams.credits import SIZES, PageCredit, PurchaseModel
 from streams.evidence import PageState, SiteState, TemplateState
 from streams.rankings import PageTotals
+from streams.settings import HOUR_MS
+from streams.states import KeyedState
+from streams.visitors import SEPARATOR
 
 OTHER_PAGES = "(other pages)"
 """Stands for all pages beyond `MAX_PAGES` of a site."""
@@ -184,3 +187,58 @@ STATE_TYPES: dict[str, type] = {
     "o": OpenAlerts,
 }
 """First character of a state key to its type. ``q`` only holds the deadline of an alert on a page gone quiet."""
+
+
+def site_of(state: KeyedState, site: str) -> SiteRecord:
+    """Record of a site; its caller puts it."""
+    return state.get(f"s{site}") or SiteRecord()
+
+
+def regressions_of(state: KeyedState, site: str) -> Regressions:
+    """Regressions of a site; their caller puts them."""
+    return state.get(f"r{site}") or Regressions()
+
+
+def page_of(
+    state: KeyedState, of_site: SiteRecord, site: str, page: str, template: str
+) -> tuple[str, PageRecord]:
+    """Record of a page, under the name that it goes by; its caller puts it, and the site's."""
+    record = state.get(f"p{site}{SEPARATOR}{page}")
+    if record is not None:
+        return page, record
+    if of_site.pages >= MAX_PAGES:
+        page, template = OTHER_PAGES, "other"
+        record = state.get(f"p{site}{SEPARATOR}{page}")
+        if record is not None:
+            return page, record
+    record = PageRecord(template)
+    of_site.pages += 1
+    key = f"t{site}{SEPARATOR}{template}"
+    if state.get(key) is None:
+        state.put(key, TemplateRecord())
+    return page, record
+
+
+def next_score(of_site: SiteRecord, at_ms: int, every_ms: int) -> int:
+    """First full hour (or other pace) that is not before a time, and not scored already."""
+    return -(-max(at_ms, of_site.scored_ms + 1) // every_ms) * every_ms
+
+
+def hour_of_week(at_ms: int) -> int:
+    """Hour of the week in UTC, 0 on Monday at midnight; 1 January 1970 was a Thursday."""
+    return (at_ms // HOUR_MS + 72) % 168
+
+
+def context_names(
+    template: str, source: str, device: str, first_view: bool, hour_of_week: int
+) -> tuple[str, ...]:
+    """Features of a view without its page: what the same visitors would do elsewhere."""
+    day, hour = divmod(hour_of_week, 24)
+    return (
+        f"template:{template}",
+        f"source:{source}",
+        f"device:{device}",
+        f"hour:{hour}",
+        "weekend" if day >= 5 else "weekday",
+        f"{template}:{'first' if first_view else 'later'}",
+    )

@@ -137,5 +137,4 @@ def _record(
         exit_reasons={reason: n for reason, n in sorted(record.reasons.items()) if n > 0},
         settled=place.settled,
     )
-    # By the page alone, compaction would keep one of two sites that share a host.
-    return Output("page-scores", name, value, name, as_of_ms, record.revision)
+    return Output("page-scores", page, value, name, as_of_ms, record.revision)

@@ -11,29 +11,32 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from schemas.dead_end_alerts import AlertStatus
-from schemas.site_events import Exit, PageMinute, SessionCorrection, SessionExample, SiteEvent
+from schemas.site_events import PageMinute, SessionCorrection, SessionExample, SiteEvent
 from streams.alerts import QUIET_MS, UPDATE_EVERY_MS, alert_record, open_alert
-from streams.credits import book_session, first_views
 from streams.detection import DetectorSettings, Verdict, observe
 from streams.evidence import clear_evidence
 from streams.formats import StateFormat
 from streams.page_records import (
-    MAX_PAGES,
-    OTHER_PAGES,
     STATE_TYPES,
     OpenAlert,
     OpenAlerts,
     PageRecord,
-    Regressions,
     SiteRecord,
     Suspicion,
     TemplateRecord,
     WaitingCorrection,
     WaitingMinute,
     WaitingSession,
+    context_names,
+    hour_of_week,
+    next_score,
+    page_of,
+    regressions_of,
+    site_of,
 )
 from streams.page_scoring import measure_page, score_pages
-from streams.settings import HOUR_MS, Settings
+from streams.page_sessions import correct_session, count_session
+from streams.settings import Settings
 from streams.stages import Context, Output
 from streams.visitors import SEPARATOR
 
@@ -56,9 +59,8 @@ class Pages:
     log = "site-events"
     outputs = ("page-scores", "dead-end-alerts", "rejected-events")
     state_types = STATE_TYPES
-    state_format = StateFormat(
-        2
-    )  # of the first there was no release: what it had learned is not carried over
+    # Of the first there was no release: what it had learned is not carried over.
+    state_format = StateFormat(2)
     record_type = SiteEvent
 
     def __init__(self, settings: Settings, detector: DetectorSettings | None = None) -> None:
@@ -100,13 +102,13 @@ class Pages:
         if kind == "e":
             example = context.state.get(key).example
             context.state.delete(key)
-            self._session(context, example)
+            count_session(context.state, example, self._score_every_ms)
             return ()
         if kind == "c":
             correction = context.state.get(key).correction
             context.state.delete(key)
             if isinstance(correction, SessionCorrection):
-                self._correct_session(context, correction)
+                correct_session(context.state, correction, self._score_every_ms)
             else:
                 self._correct_minute(context, correction)
             return ()
@@ -128,18 +130,18 @@ class Pages:
 
     def _minute(self, context: Context, waiting: WaitingMinute, due_ms: int) -> Iterable[Output]:
         state, site, minute_ms = context.state, waiting.site, waiting.minute_ms
-        of_site = self._site(context, site)
-        page, record = self._page(context, of_site, site, waiting.page, waiting.template)
+        of_site = site_of(state, site)
+        page, record = page_of(context.state, of_site, site, waiting.page, waiting.template)
         template = record.template
         template_key = f"t{site}{SEPARATOR}{template}"
         of_template: TemplateRecord = state.get(template_key)
-        regressions = self._regressions(context, site)
-        stalls, hour = regressions.stalls, _hour_of_week(minute_ms)
+        regressions = regressions_of(context.state, site)
+        stalls, hour = regressions.stalls, hour_of_week(minute_ms)
         predict, add = stalls.predict, stalls.add
         cells: list[tuple[float, int, int]] = []
         views = stalled = 0
         for cell in waiting.cells:
-            predicted = predict((template, cell.source, cell.device, cell.first_view, hour), _names)
+            predicted = predict((template, cell.source, cell.device, cell.first_view, hour), context_names)
             cells.append((predicted.logit, cell.views, cell.stalls))
             add(predicted, cell.views, cell.stalls)
             views += cell.views
@@ -156,7 +158,7 @@ class Pages:
             outputs = (said,)
             if status == "resolved":
                 record.alert, record.suspicion = None, Suspicion()
-        state.put(f"p{site}{SEPARATOR}{page}", record, self._next_score(of_site, due_ms))
+        state.put(f"p{site}{SEPARATOR}{page}", record, next_score(of_site, due_ms, self._score_every_ms))
         state.put(template_key, of_template)
         state.put(f"r{site}", regressions)
         state.put(f"s{site}", of_site, of_site.score_ms)
@@ -242,180 +244,28 @@ class Pages:
             return ()
         context.state.delete(key)
         of_template = context.state.get(f"t{site}{SEPARATOR}{record.template}")
-        of_site = self._site(context, site)
+        of_site = site_of(context.state, site)
         alert.revision += 1
         alert.updated_ms = at_ms
         said = self._said(context, site, page, record, of_site, of_template, alert, "resolved", at_ms)
         record.alert, record.suspicion, record.state.alert = None, Suspicion(), None
         # Or the first view that comes would open it again on what was suspected days ago.
         clear_evidence(record.state)
-        context.state.put(f"p{site}{SEPARATOR}{page}", record, self._next_score(of_site, at_ms))
+        context.state.put(
+            f"p{site}{SEPARATOR}{page}", record, next_score(of_site, at_ms, self._score_every_ms)
+        )
         context.state.put(f"s{site}", of_site, of_site.score_ms)
         return (said,)
 
     def _correct_minute(self, context: Context, minute: PageMinute) -> None:
-        of_site = self._site(context, minute.site)
-        page, record = self._page(context, of_site, minute.site, minute.page, minute.template)
+        of_site = site_of(context.state, minute.site)
+        page, record = page_of(context.state, of_site, minute.site, minute.page, minute.template)
         for cell in minute.cells:
             record.views += cell.views
             record.stalls += cell.stalls
         context.state.put(
-            f"p{minute.site}{SEPARATOR}{page}", record, self._next_score(of_site, minute.due_ms)
+            f"p{minute.site}{SEPARATOR}{page}",
+            record,
+            next_score(of_site, minute.due_ms, self._score_every_ms),
         )
         context.state.put(f"s{minute.site}", of_site, of_site.score_ms)
-
-    # ---- sessions
-
-    def _session(self, context: Context, example: SessionExample) -> None:
-        site, state = example.site, context.state
-        of_site = self._site(context, site)
-        names: dict[str, str] = {}
-        records: dict[str, PageRecord] = {}
-        if not (example.is_bot or example.capped) and example.views:
-            self._learn(context, of_site, example, names, records)
-        self._count_exit(context, of_site, site, example.exit, 1, names, records, is_bot=example.is_bot)
-        score_ms = self._next_score(of_site, example.due_ms)
-        for name, record in records.items():
-            state.put(f"p{site}{SEPARATOR}{name}", record, score_ms)
-        state.put(f"s{site}", of_site, of_site.score_ms)
-
-    def _learn(
-        self,
-        context: Context,
-        of_site: SiteRecord,
-        example: SessionExample,
-        names: dict[str, str],
-        records: dict[str, PageRecord],
-    ) -> None:
-        """Judge each view of a session, and learn from it; note what its pages go by, and their records."""
-        site, views, purchased_at = example.site, example.views, example.purchased_at
-        source, device = example.source, example.device
-        regressions = self._regressions(context, site)
-        exits, block = regressions.exits, example.due_ms // HOUR_MS
-        last = len(views) if example.exit.reason == "dead_end" else 0
-        templates: list[str] = []
-        for position, view in enumerate(views, 1):
-            name = names.get(view.page)
-            if name is None:
-                name, record = self._page(context, of_site, site, view.page, view.template)
-                names[view.page] = name
-                record = records.setdefault(name, record)
-            else:
-                record = records[name]
-            templates.append(record.template)
-            at = view.occurred_at
-            cell = exits.predict((record.template, source, device, position == 1, _hour_of_week(at)), _names)
-            left = 1 if position == last else 0
-            record.totals.add_view(cell.probability, left, block)
-            exits.add(cell, 1, left)
-        exits.settle()
-        if purchased_at is None:
-            before, went_on = None, templates[:-1]
-        else:
-            before = sum(view.occurred_at <= purchased_at for view in views)
-            # To purchase without another view is to go on too; views behind the purchase say nothing of it.
-            went_on = templates[:before]
-        for template in dict.fromkeys(went_on):
-            key = f"t{site}{SEPARATOR}{template}"
-            of_template: TemplateRecord = context.state.get(key)
-            of_template.went_on += 1
-            of_template.purchased += purchased_at is not None
-            context.state.put(key, of_template)
-        known = first_views(
-            [(names[view.page], view.template) for view in views],
-            source=source,
-            returning=example.returning,
-            purchased_after=before,
-        )
-        credits = {name: record.credit for name, record in records.items()}
-        book_session(regressions.purchases, credits, known, purchased=purchased_at is not None)
-        context.state.put(f"r{site}", regressions)
-
-    def _correct_session(self, context: Context, correction: SessionCorrection) -> None:
-        site = correction.site
-        of_site = self._site(context, site)
-        records: dict[str, PageRecord] = {}
-        for left, sign in ((correction.removed, -1), (correction.added, 1)):
-            if left is not None:
-                self._count_exit(context, of_site, site, left, sign, {}, records, is_bot=correction.is_bot)
-        score_ms = self._next_score(of_site, correction.due_ms)
-        for name, record in records.items():
-            context.state.put(f"p{site}{SEPARATOR}{name}", record, score_ms)
-        context.state.put(f"s{site}", of_site, of_site.score_ms)
-
-    def _count_exit(
-        self,
-        context: Context,
-        of_site: SiteRecord,
-        site: str,
-        left: Exit,
-        sign: int,
-        names: dict[str, str],
-        records: dict[str, PageRecord],
-        *,
-        is_bot: bool,
-    ) -> None:
-        """Count an exit into its page's record, which is noted for its caller to put."""
-        if not is_bot:
-            of_site.money.add(left.currency, left.revenue, left.orders, sign)
-        if not left.page:
-            return
-        name = names.get(left.page)
-        if name is None:
-            name, record = self._page(context, of_site, site, left.page, left.template)
-            record = records.setdefault(name, record)
-        else:
-            record = records[name]
-        if not is_bot:
-            record.exits += sign
-        record.reasons[left.reason] = record.reasons.get(left.reason, 0) + sign
-
-    # ---- records
-
-    def _site(self, context: Context, site: str) -> SiteRecord:
-        return context.state.get(f"s{site}") or SiteRecord()
-
-    def _regressions(self, context: Context, site: str) -> Regressions:
-        return context.state.get(f"r{site}") or Regressions()
-
-    def _page(
-        self, context: Context, of_site: SiteRecord, site: str, page: str, template: str
-    ) -> tuple[str, PageRecord]:
-        """Record of a page, under the name that it goes by; its caller puts it."""
-        state = context.state
-        record = state.get(f"p{site}{SEPARATOR}{page}")
-        if record is not None:
-            return page, record
-        if of_site.pages >= MAX_PAGES:
-            page, template = OTHER_PAGES, "other"
-            record = state.get(f"p{site}{SEPARATOR}{page}")
-            if record is not None:
-                return page, record
-        record = PageRecord(template)
-        of_site.pages += 1
-        key = f"t{site}{SEPARATOR}{template}"
-        if state.get(key) is None:
-            state.put(key, TemplateRecord())
-        return page, record
-
-    def _next_score(self, of_site: SiteRecord, at_ms: int) -> int:
-        """First full hour (or other pace) that is not before a time, and not scored already."""
-        return -(-max(at_ms, of_site.scored_ms + 1) // self._score_every_ms) * self._score_every_ms
-
-
-def _hour_of_week(at_ms: int) -> int:
-    """Hour of the week in UTC, 0 on Monday at midnight; 1 January 1970 was a Thursday."""
-    return (at_ms // HOUR_MS + 72) % 168
-
-
-def _names(template: str, source: str, device: str, first_view: bool, hour_of_week: int) -> tuple[str, ...]:
-    """Features of a view without its page: what the same visitors would do elsewhere."""
-    day, hour = divmod(hour_of_week, 24)
-    return (
-        f"template:{template}",
-        f"source:{source}",
-        f"device:{device}",
-        f"hour:{hour}",
-        "weekend" if day >= 5 else "weekday",
-        f"{template}:{'first' if first_view else 'later'}",
-    )

@@ -143,9 +143,17 @@ class Sessions:
         if key[0] == "m":
             return send_minute(context, key, deadline_ms)
         visitor: Visitor = context.state.get(key)
+        visits = visitor.visits
+        if len(visits) == 1 and not visits[0].is_closed and not visitor.facts:
+            # Clicks do not move the deadline, so most are early: the session is still open.
+            later_ms = visits[0].ended_at + self._hold_ms
+            if later_ms > deadline_ms:
+                visitor.deadline_ms = later_ms
+                context.state.put(key, visitor, later_ms)
+                return ()
         outputs: list[Output] = []
         ended_before = deadline_ms - self._hold_ms
-        closes = any(not visit.is_closed and visit.ended_at <= ended_before for visit in visitor.visits)
+        closes = any(not visit.is_closed and visit.ended_at <= ended_before for visit in visits)
         # Revisions of orders hold from their own time on.
         revises = bool(visitor.facts) and any(fact.occurred_at == deadline_ms for fact in visitor.facts)
         if closes or revises:

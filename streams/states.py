@@ -16,8 +16,6 @@ LEAST_HEAP = 1_024
 """but not while it is small."""
 
 _encode = msgspec.json.encode
-_Row = tuple[int | None, msgspec.Raw]
-_decode_row = msgspec.json.Decoder(_Row).decode
 
 
 class Backing(Protocol):
@@ -67,6 +65,7 @@ class KeyedState:
         self._records: dict[str, Any] = {}
         self._deadlines: dict[str, int] = {}
         self._heap: list[tuple[int, str]] = []
+        self._is_ordered = True
         self._dirty: dict[str, None] = {}
         self._in_flight: dict[str, None] = {}
 
@@ -117,6 +116,9 @@ class KeyedState:
     def pop_due(self, watermark: int) -> Iterator[tuple[str, int]]:
         """Take (key, deadline) in order of deadline, then key, while deadline < watermark; also new ones."""
         heap, deadlines = self._heap, self._deadlines
+        if not self._is_ordered:
+            heapq.heapify(heap)
+            self._is_ordered = True
         while heap and heap[0][0] < watermark:
             deadline, key = heapq.heappop(heap)
             if deadlines.get(key) == deadline:
@@ -158,10 +160,12 @@ class KeyedState:
 
     def restore(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
         """Rebuild the deadlines from flushed rows, without keeping the records in memory."""
-        deadlines = self._deadlines
-        for key, row in rows:
-            deadline = _decode_row(row)[0]
-            if deadline is not None:
-                deadlines[key.decode()] = deadline
-        self._heap = [(deadline, key) for key, deadline in deadlines.items()]
-        heapq.heapify(self._heap)
+        heap, deadlines = self._heap, self._deadlines
+        for name, row in rows:
+            # Up to the first comma stands the deadline; the record behind it need not be looked at.
+            text = row[1 : row.index(b",")]
+            if text != b"null":
+                key = name.decode()
+                deadline = deadlines[key] = int(text)
+                heap.append((deadline, key))
+        self._is_ordered = False

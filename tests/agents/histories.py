@@ -38,6 +38,7 @@ class Memory:
 
     def __init__(self, *_: object) -> None:
         self.held: dict[bytes, bytes] = {}
+        self.safe: dict[bytes, bytes] = {}  # what a crash leaves
 
     def get(self, key: bytes) -> bytes | None:
         return self.held.get(key)
@@ -45,14 +46,24 @@ class Memory:
     def items(self) -> Iterator[tuple[bytes, bytes]]:
         return iter(self.held.items())
 
-    def write(self, batch: Batch) -> None:
-        for key, row in batch.rows:
-            if row is None:
-                self.held.pop(key, None)
-            else:
-                self.held[key] = row
+    def write(self, batch: Batch, options: Unlogged | None = None) -> None:
+        for held in (self.held,) if options is not None and options.disable_wal else (self.held, self.safe):
+            for key, row in batch.rows:
+                if row is None:
+                    held.pop(key, None)
+                else:
+                    held[key] = row
+
+    def flush(self) -> None:
+        self.safe = dict(self.held)
 
     def close(self) -> None: ...
+
+
+class Unlogged:
+    """Stands in for RocksDB's options of a write."""
+
+    disable_wal = False
 
 
 class Batch:
@@ -84,7 +95,9 @@ class Histories(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.patch = pytest.MonkeyPatch()
-        self.fake = SimpleNamespace(Rdict=Memory, WriteBatch=Batch, Options=rocksdict.Options)
+        self.fake = SimpleNamespace(
+            Rdict=Memory, WriteBatch=Batch, WriteOptions=Unlogged, Options=rocksdict.Options
+        )
         self.patch.setattr("agents.stores.rocksdict", self.fake)
         self.patch.setattr(stores, "CHUNK", 3)
         self.log: list[tuple[bytes, bool]] = []
@@ -138,12 +151,13 @@ class Histories(RuleBasedStateMachine):
     def open(self, copy: int) -> Store:
         memory = Memory()
         memory.held = dict(self.copies[copy % len(self.copies)])
+        memory.flush()
         folders = [memory]
         self.fake.Rdict = lambda *_: folders.pop() if folders else Memory()
         return Store(Path("0"), FORMATS[self.version])  # the fake writes nothing there
 
-    def local(self, store: Store) -> dict[bytes, bytes]:
-        return dict(store._db.held)
+    def local(self, store: Store, crash: bool = True) -> dict[bytes, bytes]:
+        return dict(store._db.safe if crash else store._db.held)
 
     @rule(copy=COPIES, hinted=st.sampled_from([0, 1, 2, 4]))
     def recover(self, copy: int, hinted: int) -> None:
@@ -209,7 +223,7 @@ class Histories(RuleBasedStateMachine):
         unread = [statement for statement in self.changelog if statement.offset > store.persisted]
         for statement in unread[: round(share * len(unread))]:
             store.recover(statement)
-        self.copies.append(self.local(store))
+        self.copies += [self.local(store), self.local(store, crash=False)]
         self.owner = None
 
     @precondition(lambda self: self.owner is not None)

@@ -17,7 +17,7 @@ from typing import Any
 from kafka import KafkaConsumer, TopicPartition
 
 from agents.publisher import Publisher
-from agents.settings import WorkerSettings
+from agents.settings import load_settings
 from agents.topics import ensure_topics
 from streams.event_files import FileEvent
 from streams.flow import stages
@@ -90,10 +90,13 @@ class Deployment:
         self.prefix = f"t{uuid.uuid4().hex[:8]}-"
         self.environment = environment or {}
         self.workers: list[subprocess.Popen[bytes]] = []
-        ensure_topics(WorkerSettings(kafka=kafka, topic_prefix=self.prefix))
+        partitions = {name: self.environment[name] for name in self.environment if "PARTITIONS" in name}
+        ensure_topics(load_settings(environment=partitions, kafka=kafka, topic_prefix=self.prefix))
         self.publisher = Publisher(kafka, self.prefix)
 
-    def worker(self, name: str = "a", metrics_port: int = 0) -> subprocess.Popen[bytes]:
+    def worker(
+        self, name: str = "a", metrics_port: int = 0, module: str = "agents"
+    ) -> subprocess.Popen[bytes]:
         """Start a worker process."""
         environment = os.environ | {
             "CULDESAC_KAFKA": self.kafka,
@@ -105,7 +108,7 @@ class Deployment:
         } | self.environment  # fmt: skip
         with (self.directory / f"worker-{name}.log").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "agents", "worker"], cwd=ROOT, env=environment, stdout=log, stderr=log
+                [sys.executable, "-m", module, "worker"], cwd=ROOT, env=environment, stdout=log, stderr=log
             )
         self.workers.append(process)
         return process

@@ -90,7 +90,7 @@ def test_a_broker_that_stays_away_ends_who_runs_and_who_starts(tmp_path: Path, k
         assert [p.returncode for p in (running, idle, starting, gone)] == [
             int(code) for code in ENDS.values()
         ]
-        assert command.returncode == 2
+        assert command.returncode == 72
         [line] = (tmp_path / "command").read_text().splitlines()
         assert "no Kafka answers there" in line
         assert any(status == 503 and "the broker does not answer" in text for status, text in seen.health), (

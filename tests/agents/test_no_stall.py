@@ -21,6 +21,7 @@ from tests.agents.toy_bench import Bench
 LIMITS: dict[str, Any] = {"stall_s": 3, "unassigned_s": 6, "blocked_s": 3, "send_s": 5}
 PATIENT = {"stall_s": 12, "unassigned_s": 12}
 """For who is to live on: on a busy machine a commit may take seconds, which health would tell."""
+pytestmark = pytest.mark.timeout(900)  # the first of them waits for all
 AT_ONCE = 7
 """Workers that run beside each other: they mostly wait."""
 
@@ -167,7 +168,7 @@ def run(case: Case, kafka: EmbeddedKafka, directory: Path) -> Seen:
     bench, seen = Bench(kafka, directory), Seen()
     try:
         worker = bench.worker(**(LIMITS | case.switches))
-        limit = time.monotonic() + 60
+        limit = time.monotonic() + 120
         while (200, "ok") not in seen.health:
             assert worker.poll() is None, bench.logs()
             assert time.monotonic() < limit, f"{seen.health}\n{bench.logs()}"
@@ -182,7 +183,7 @@ def run(case: Case, kafka: EmbeddedKafka, directory: Path) -> Seen:
             case.outside(bench)
         (bench.directory / "a" / "break").touch()
         time.sleep(0.3)
-        number, limit = 4_000, time.monotonic() + (60 if case.code is not None else case.for_s)
+        number, limit = 4_000, time.monotonic() + (120 if case.code is not None else case.for_s)
         while worker.poll() is None and time.monotonic() < limit:
             if case.code is not None:
                 bench.write(number, number, number + 20)

@@ -12,10 +12,12 @@ import pytest
 from kafka import KafkaProducer
 from kafka.admin import KafkaAdminClient, NewTopic
 
-from agents import recovery, stores
+from agents import metrics, recovery, stores
 from agents.broker import EmbeddedKafka
 from agents.recovery import Recovered, recover
+from agents.sending import Record, Sender
 from agents.stores import FENCE_KEY, Store, StoreError, top_header, write_fence
+from schemas.topics import TOPICS
 from streams.processors import Fence
 
 
@@ -91,6 +93,59 @@ def test_a_long_changelog_without_fences_on_the_way_is_not_held_in_memory(
     assert changelog.recover(store).records == 1_001
     assert len(list(store.rows())) == 1_000
     assert most <= 100
+    store.close()
+
+
+def test_the_log_and_a_metric_show_how_far_it_is(
+    changelog: Changelog, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(recovery, "REPORT_S", -1.0)
+    for number in range(1_000):
+        changelog.write(b"v%d" % number, b"1", number)
+    changelog.fence(999)
+    store = changelog.store()
+    remaining = metrics.recovering_records.labels()
+    seen = []
+    take = Store.recover
+
+    def watch(self: Store, statement: stores.Statement) -> None:
+        take(self, statement)
+        seen.append(remaining._value.get())
+
+    monkeypatch.setattr(Store, "recover", watch)
+    with caplog.at_level("INFO"):
+        changelog.recover(store)
+    assert seen[0] == 1_001
+    assert remaining._value.get() == 0
+    assert "recovering state: 1001 of about 1001 changelog records (100 %)" in caplog.text
+    store.close()
+
+
+def test_a_row_that_is_far_larger_than_a_brokers_usual_limit_is_sent_and_comes_back(
+    kafka: EmbeddedKafka, tmp_path: Path
+) -> None:
+    name, prefix = "culdesac-pages-changelog", f"r{uuid.uuid4().hex[:8]}-"
+    admin = KafkaAdminClient(bootstrap_servers=kafka.bootstrap)
+    topic = NewTopic(name=prefix + name, num_partitions=1, replication_factor=1,
+                     topic_configs=TOPICS[name].config())  # fmt: skip
+    admin.create_topics([topic])
+    admin.close()
+    rows = {b"v1": b"x", b"tshop|product": b"x" * 15_000_000, b"v2": b"x"}
+
+    async def there_and_back() -> Store:
+        sender = Sender(kafka.bootstrap, prefix)
+        await sender.start()
+        records = [Record(key, row, top_header(5)) for key, row in rows.items()]
+        await sender.send(
+            {(name, 0): [*records, Record(FENCE_KEY, write_fence(Fence(offset=5)), top_header(5))]}
+        )
+        await sender.stop()
+        store = Store(tmp_path / "0")
+        await recover(kafka.bootstrap, {(prefix + name, 0): store}, stall_s=10)
+        return store
+
+    store = asyncio.run(there_and_back())
+    assert dict(store.rows()) == rows
     store.close()
 
 

@@ -60,6 +60,19 @@ def test_a_row_that_compaction_would_keep_wrongly_is_healed_also_after_a_crash_b
     history.recover(0, 0)
 
 
+def test_a_row_that_counts_only_by_a_later_fence_is_written_again_if_an_older_one_came_behind_it(
+    history: Histories,
+) -> None:
+    history.recover(0, False)
+    history.flush([A], "written", 0.0, ORDER)
+    history.flush([A], "frozen", 1.0, ORDER)
+    history.recover(0, False)
+    history.flush([], "written", 0.0, ORDER)  # writes again what it was before
+    history.zombie_wakes(0, 1.0)  # the fence
+    history.recover(0, False)
+    assert set(history.heal) == {b"va"}
+
+
 def test_rows_of_a_group_that_was_cut_off_do_not_count_until_their_fence_is_reached(
     history: Histories,
 ) -> None:

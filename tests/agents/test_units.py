@@ -278,12 +278,29 @@ def test_folding_ahead_is_bounded_while_a_batch_is_being_written() -> None:
     with_bench(test)
 
 
+def test_outputs_that_wait_are_bounded_in_bytes_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test(bench: Bench) -> None:
+        monkeypatch.setattr(units, "AHEAD_BYTES", 1_000)
+        offset = 0
+        while bench.unit.room.is_set():
+            bench.unit.fold([letter(offset, "ann", 1_000 + offset)])
+            offset += 1
+            assert offset < 1_000
+        assert 1_000 < bench.unit.pending_bytes < 1_100
+        bench.unit.start()
+        await bench.settle()
+        assert bench.unit.room.is_set()
+        assert bench.unit.pending_bytes == 0
+
+    with_bench(test)
+
+
 def test_records_that_take_long_give_others_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     async def test(bench: Bench) -> None:
         monkeypatch.setattr(units, "FOLD_S", 0.0)
-        bench.unit.fold([letter(offset, "ann", 1_000) for offset in range(3)])
+        assert bench.unit.fold([letter(offset, "ann", 1_000) for offset in range(3)]) == 1
         assert (bench.unit.next_offset, bench.unit.pending) == (1, 1)
-        bench.unit.fold([letter(offset, "ann", 1_000) for offset in range(1, 3)])
+        assert bench.unit.fold([letter(offset, "ann", 1_000) for offset in range(1, 3)]) == 1
         assert (bench.unit.next_offset, bench.unit.pending) == (2, 2)
 
     with_bench(test)

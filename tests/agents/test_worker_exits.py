@@ -58,7 +58,7 @@ class Terminal:
 
     def refused(self, name: str, code: int = 2, **settings: object) -> str:
         """The one line with which a worker ends that can't start."""
-        assert self.start(name, **settings).wait(60) == code, self.said(name)
+        assert self.start(name, **settings).wait(150) == code, self.said(name)
         [line] = self.said(name).splitlines()
         return line
 
@@ -85,7 +85,7 @@ def test_a_worker_answers_for_itself_defends_its_folder_and_its_port_and_ends_wi
     terminal: Terminal,
 ) -> None:
     worker = terminal.start("first")
-    limit = time.monotonic() + 60
+    limit = time.monotonic() + 150
     status, text = 0, ""
     while status != 200:
         assert time.monotonic() < limit, f"{status} {text}\n{terminal.said('first')}"
@@ -128,7 +128,7 @@ def test_of_two_that_start_at_once_with_different_secrets_one_ends_and_says_so(t
         terminal.start(name, data_dir=folder, secret=None)
         for name, folder in zip(names, folders, strict=True)
     ]
-    limit = time.monotonic() + 60
+    limit = time.monotonic() + 150
     while all(worker.poll() is None for worker in workers):
         assert time.monotonic() < limit, terminal.said("one") + terminal.said("two")
         time.sleep(0.1)

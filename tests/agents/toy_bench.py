@@ -157,7 +157,7 @@ class Bench:
             found[key] = content
         return found, copies
 
-    def wait_for_state(self, stage: str, seconds: float = 20.0) -> list[tuple[bytes, bytes | None, int]]:
+    def wait_for_state(self, stage: str, seconds: float = 100.0) -> list[tuple[bytes, bytes | None, int]]:
         """Records (key, row, partition) of a stage's changelog, as soon as there are any."""
         limit = time.monotonic() + seconds
         name = f"{self.prefix}culdesac-{stage}-changelog"
@@ -175,7 +175,7 @@ class Bench:
             time.sleep(0.1)
         raise AssertionError(f"no state of {stage}\n{self.logs()}")
 
-    def wait(self, windows: int, seconds: float = 40.0) -> None:
+    def wait(self, windows: int, seconds: float = 150.0) -> None:
         """Until so many windows are there and the totals speak of all of them."""
         limit = time.monotonic() + seconds
         while time.monotonic() < limit:
@@ -204,7 +204,7 @@ class Bench:
         """What a worker wrote to its log."""
         return (self.directory / f"worker-{name}.log").read_text(errors="replace")
 
-    def wait_until_ready(self, name: str = "a", times: int = 1, seconds: float = 40.0) -> None:
+    def wait_until_ready(self, name: str = "a", times: int = 1, seconds: float = 150.0) -> None:
         """Until a worker has taken over partitions so many times."""
         limit = time.monotonic() + seconds
         while self.log(name).count("took over") < times:

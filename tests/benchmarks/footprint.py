@@ -22,7 +22,8 @@ from agents.scrapes import scrape
 from schemas.topics import TOPICS
 from streams.settings import Settings
 from tests.agents.product import Deployment, shop_events
-from tests.benchmarks.product import cpu_seconds, loop_seconds, rss_mb, say, views_in
+from tests.benchmarks.figures import cpu_seconds, loop_seconds, rss_mb, say
+from tests.benchmarks.product import views_in
 
 RATES: tuple[tuple[float, float], ...] = ((600, 8.0), (20_000, 0.3))
 """Sessions an hour, and hours."""

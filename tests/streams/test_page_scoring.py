@@ -44,7 +44,7 @@ def pages(
 def scored(state: KeyedState, as_of_ms: int = NOON) -> dict[str, PageScore]:
     """Score, and read as subscribers do."""
     outputs = list(score_pages(state, SITE, as_of_ms))
-    assert all(output.key == f"{SITE}|{output.value.page}" for output in outputs)
+    assert all(output.key == output.value.page for output in outputs)
     assert all(
         output.id == output.value.id and output.revision == output.value.revision for output in outputs
     )

@@ -305,7 +305,7 @@ def test_views_of_a_session_are_judged_each_and_only_the_last_is_an_exit() -> No
 
 
 def test_beyond_the_cap_pages_are_counted_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streams.pages.MAX_PAGES", 3)
+    monkeypatch.setattr("streams.page_records.MAX_PAGES", 3)
     names = [f"p{n}" for n in range(9)]
     records: list[Record] = [minute(n, name) for n in range(60) for name in names]
     records += [session(n * MINUTE_MS, *names, session_id=f"s{n}") for n in range(60, 65)]

@@ -154,12 +154,3 @@ def test_open_alerts_are_those_of_all_sites_also_after_a_restart() -> None:
     run.mark(220 * MINUTE_MS)
     assert run.processor.context.gauges["open_alerts", ""] == 2
     assert "o" not in run.end().kinds_left()
-
-
-def test_two_sites_on_one_host_have_scores_of_their_own() -> None:
-    records = [minute(n, site=site) for n in range(20) for site in ("de", "at")]
-    run = Run().follow(records).end()
-    assert {key for topic, key, _ in run.log if topic == "page-scores"} == {
-        f"de|{page_of('sizes')}",
-        f"at|{page_of('sizes')}",
-    }

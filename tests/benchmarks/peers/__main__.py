@@ -18,10 +18,10 @@ from typing import Any
 from agents.broker import EmbeddedKafka
 from agents.sending import Record, Sender
 from schemas.topics import partition
+from tests.benchmarks.figures import loop_seconds, say
 from tests.benchmarks.peers.environment import MissingError, java_command, python
 from tests.benchmarks.peers.measuring import PARTITIONS, Figures, Peer, StoppedError, Topics
 from tests.benchmarks.peers.views import Views, make_views
-from tests.benchmarks.product import loop_seconds, say
 
 JOBS = "tests.benchmarks.peers"
 CHUNK = 20_000
@@ -37,16 +37,18 @@ def make_peers(wanted: Sequence[str]) -> list[Peer]:
         return [python(), "-m", f"{JOBS}.{module}"]
 
     makers: dict[str, Callable[[], Peer]] = {
-        "plain": lambda: Peer("plain confluent-kafka loop, dict", theirs("plain_job"), durable=False),
+        "plain": lambda: Peer("plain confluent-kafka loop, dict", theirs("plain_job"), durable="no"),
         "one-hop": lambda: Peer("Culdesac's runner, one hop", ours("culdesac_job"), "one-hop"),
         "two-hops": lambda: Peer(
             "Culdesac's runner, two hops, marks, deadlines", ours("culdesac_job"), "two-hops"
         ),
         "kafka-streams": lambda: Peer("Kafka Streams 4.1, RocksDB, 1 thread", java_command()),
         "quix": lambda: Peer("Quix Streams, RocksDB", theirs("quix_job")),
-        "bytewax": lambda: Peer("Bytewax, in memory", theirs("bytewax_job"), durable=False),
-        "bytewax-recovery": lambda: Peer("Bytewax, with recovery", theirs("bytewax_job"), "recovery"),
-        "faust": lambda: Peer("stock Faust, dict", ours("faust_job"), "dict", durable=False),
+        "bytewax": lambda: Peer("Bytewax, in memory", theirs("bytewax_job"), durable="no"),
+        "bytewax-recovery": lambda: Peer(
+            "Bytewax, with recovery", theirs("bytewax_job"), "recovery", "disk only"
+        ),
+        "faust": lambda: Peer("stock Faust, dict", ours("faust_job"), "dict", durable="no"),
         "faust-table": lambda: Peer("stock Faust, RocksDB Table", ours("faust_job"), "table"),
     }
     peers = []
@@ -105,22 +107,21 @@ def measure(peer: Peer, topics: Topics, topic: str, views: Views, round_: int) -
 def table(rows: dict[str, tuple[Peer, int, list[Figures]]]) -> str:
     """Figures as Markdown: the median of the rounds, and the least and greatest CPU."""
     lines = [
-        "| | state durable | CPU s per 100k views (least–most) | views/s | RSS MB | result |",
+        "| | state is on | CPU s per 100k views (least–most) | views/s | RSS MB | result |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for name, (peer, number, rounds) in rows.items():
-        durable = "yes" if peer.durable else "no"
         bad = next((r for r in rounds if r.missing + r.wrong + r.extra), None)
         if not rounds or bad is not None:
             why = f"{bad.missing} missing, {bad.wrong} wrong, {bad.extra} extra" if bad else "did not finish"
-            lines.append(f"| {name} | {durable} | – | – | – | {why} |")
+            lines.append(f"| {name} | {peer.durable} | – | – | – | {why} |")
             continue
         cpu = sorted(r.cpu_s / number * 1e5 for r in rounds)
         speed = median(r.views_per_s for r in rounds)
         memory = median(r.rss_mb for r in rounds)
         views = f" ({number:,} views)"
         lines.append(
-            f"| {name}{views} | {durable} | {median(cpu):.2f} ({cpu[0]:.2f}–{cpu[-1]:.2f}) | {speed:,.0f} "
+            f"| {name}{views} | {peer.durable} | {median(cpu):.2f} ({cpu[0]:.2f}–{cpu[-1]:.2f}) | {speed:,.0f} "
             f"| {memory:.0f} | exact |"
         )
     return "\n".join(lines) + "\n"

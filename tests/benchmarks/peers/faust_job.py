@@ -27,9 +27,7 @@ def make_app(kafka: str, group: str, topic: str, output: str, directory: str, ta
     sink = app.topic(output, key_type=str, value_serializer="json")
     sessions: Any = {}
     if table:
-        sessions = app.Table(
-            "sessions", key_type=str, value_type=list, partitions=4, options={"driver": "rocksdict"}
-        )
+        sessions = app.Table("sessions", key_type=str, partitions=4, options={"driver": "rocksdict"})
 
     async def sessionise(stream: Any) -> None:
         async for view in stream:

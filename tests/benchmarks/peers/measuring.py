@@ -16,8 +16,8 @@ from typing import Any
 from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient, NewTopic
 
+from tests.benchmarks.figures import cpu_seconds, rss_mb
 from tests.benchmarks.peers.views import Key, Views
-from tests.benchmarks.product import cpu_seconds, rss_mb
 
 ROOT = Path(__file__).parents[3]
 PARTITIONS = 4
@@ -100,7 +100,9 @@ class Topics:
 class Peer:
     """One way to do the job, as a process: ``COMMAND KAFKA GROUP INPUT OUTPUT FOLDER [KIND]``."""
 
-    def __init__(self, name: str, command: Sequence[str], kind: str = "", durable: bool = True) -> None:
+    def __init__(
+        self, name: str, command: Sequence[str], kind: str = "", durable: str = "disk and changelog"
+    ) -> None:
         self.name = name
         self.command = command
         self.kind = kind
