@@ -24,6 +24,8 @@ from agents.topics import partition_counts
 from schemas.topics import partition
 from streams.event_files import INPUTS, REJECTED
 
+PAUSE_S = 3.0
+"""After so long without a push inputs are told first that time goes on: workers take them for silent after 5 s."""
 PROGRESS_EVERY_S = 0.25
 """Pace of progress records (wall clock) while event time moves."""
 MAX_BATCH_BYTES = 1_000_000
@@ -66,6 +68,17 @@ def key_of(topic: str, value: bytes | None) -> bytes | None:
     own = ids.order_id if topic == "orders" else ids.id if topic == REJECTED else None
     key = own or ids.visitor_id or ids.customer_id
     return key.encode("utf-8", "replace") if key else None
+
+
+def progress(time_ms: int) -> bytes:
+    """Record that says how far event time (ms) has come in a partition.
+
+    Examples
+    --------
+    >>> progress(7)
+    b'{"culdesac_progress":7}'
+    """
+    return b'{"culdesac_progress":%d}' % time_ms
 
 
 class Publisher:
@@ -118,6 +131,8 @@ class Publisher:
         self._clock = clock
         self._told_ms: int | None = None
         self._told_at = clock()
+        self._first_ms: int | None = None
+        self._pushed_at: float | None = None
         names = partition_counts(kafka, (prefix + topic for topic in (*INPUTS, REJECTED)), security)
         self._counts = {name.removeprefix(prefix): count for name, count in names.items()}
         self._waiting: dict[tuple[str, int], list[tuple[bytes | None, bytes | None]]] = {}
@@ -157,8 +172,11 @@ class Publisher:
         key = key_of(topic, value)
         self._put((topic, partition(value or b"" if key is None else key, count)), key, value)
         self.sent[topic] += 1
-        if occurred_at is not None and (self.now_ms is None or occurred_at > self.now_ms):
-            self.now_ms = occurred_at
+        if occurred_at is not None:
+            if self._first_ms is None or occurred_at < self._first_ms:
+                self._first_ms = occurred_at
+            if self.now_ms is None or occurred_at > self.now_ms:
+                self.now_ms = occurred_at
         if self._number >= WAITING_RECORDS or self._bytes >= WAITING_BYTES:
             if self._clock() - self._told_at >= PROGRESS_EVERY_S:
                 self.tell()
@@ -177,10 +195,8 @@ class Publisher:
         if time_ms is None or (self._told_ms is not None and time_ms <= self._told_ms):
             return
         self._told_ms = time_ms
-        value = b'{"culdesac_progress":%d}' % time_ms
-        for topic in INPUTS:
-            for number in range(self._counts[topic]):
-                self._put((topic, number), None, value)
+        for target in self._targets():
+            self._put(target, None, progress(time_ms))
 
     def push(self, telling: bool = False) -> None:
         """Send what was gathered, and wait until it is acknowledged.
@@ -198,9 +214,21 @@ class Publisher:
         if telling and self._clock() - self._told_at >= PROGRESS_EVERY_S:
             self.tell()
         waiting, self._waiting = self._waiting, {}
+        first_ms, self._first_ms = self._first_ms, None
         self._number = self._bytes = 0
         if waiting:
+            if first_ms is not None and self._is_after_a_pause():
+                # Inputs that were silent would not hold time back, and what comes for them now could be late.
+                self._run(self._send({target: [(None, progress(first_ms))] for target in self._targets()}))
             self._run(self._send(waiting))
+            self._pushed_at = self._clock()
+
+    def _targets(self) -> list[tuple[str, int]]:
+        """Every partition of every input topic."""
+        return [(topic, number) for topic in INPUTS for number in range(self._counts[topic])]
+
+    def _is_after_a_pause(self) -> bool:
+        return self._pushed_at is None or self._clock() - self._pushed_at >= PAUSE_S
 
     def _put(self, target: tuple[str, int], key: bytes | None, value: bytes | None) -> None:
         self._waiting.setdefault(target, []).append((key, value))

@@ -13,7 +13,7 @@ from kafka import KafkaConsumer, TopicPartition
 
 from agents.broker import EmbeddedKafka
 from agents.progress import Bars
-from agents.publisher import MAX_BATCH_BYTES, Publisher, key_of
+from agents.publisher import MAX_BATCH_BYTES, PAUSE_S, Publisher, key_of
 from agents.publishing import publish, publish_files
 from agents.settings import WorkerSettings
 from agents.topics import TopicError, ensure_topics
@@ -99,8 +99,24 @@ def test_every_partition_of_every_input_is_told_how_far_time_has_come(settings: 
     for topic in INPUTS:
         progress = [record for record in records(settings, topic) if b"culdesac_progress" in record.value]
         assert [(record.partition, *values([record])) for record in progress] == [
-            (partition, {"culdesac_progress": NOON + 5}) for partition in range(2)
+            (partition, {"culdesac_progress": NOON + after}) for partition in range(2) for after in (3, 5)
         ]
+
+
+def test_after_a_pause_inputs_that_were_silent_are_told_that_time_goes_on_before_anything_else(
+    settings: WorkerSettings,
+) -> None:
+    now = 100.0
+    with Publisher(settings.kafka, settings.topic_prefix, clock=lambda: now) as publisher:
+        for after in (5, 7, 9):
+            publisher.send(*view("v", after))
+            publisher.push()
+            now += PAUSE_S if after == 7 else PAUSE_S / 2
+    [told] = {
+        tuple(value["culdesac_progress"] - NOON for value in values(records(settings, topic)))
+        for topic in ("feedback", "orders")
+    }
+    assert told == (5, 9, 9) * 2, "at the start, after the pause, and at the end"
 
 
 def test_while_time_stands_still_nothing_is_told_twice(settings: WorkerSettings) -> None:
@@ -109,7 +125,7 @@ def test_while_time_stands_still_nothing_is_told_twice(settings: WorkerSettings)
         publisher.tell()
         publisher.tell()
         publisher.send("page-views", b"no time", None)
-    assert len(records(settings, "feedback")) == 2
+    assert len(records(settings, "feedback")) == 2 * 2, "once before it, once behind"
 
 
 def test_a_rate_is_kept_and_what_is_gathered_goes_out_before_each_pause(settings: WorkerSettings) -> None:
@@ -127,7 +143,7 @@ def test_a_rate_is_kept_and_what_is_gathered_goes_out_before_each_pause(settings
         assert len(pauses) > 40
         assert len(records(settings, "page-views")) > 95
     told = len(records(settings, "feedback")) / 2
-    assert 7 <= told <= 9, "about every quarter of a second, and at the end"
+    assert 8 <= told <= 10, "at the start, about every quarter of a second, and at the end"
 
 
 def test_what_no_broker_takes_is_counted_and_the_rest_goes_on(settings: WorkerSettings) -> None:
@@ -149,7 +165,7 @@ def test_files_are_sent_with_their_end(settings: WorkerSettings, tmp_path: Path)
     report = publish_files([tmp_path], settings, "ndjson", None, True, Bars(False))
     assert (report["sent"], report["by_topic"], report["refused"]) == (50, {"page-views": 50}, 0)
     told = [value["culdesac_progress"] for value in values(records(settings, "orders"))]
-    assert told == [NOON + 49, NOON + 49 + settings.streams.run_on_ms] * 2
+    assert told == [NOON, NOON + 49, NOON + 49 + settings.streams.run_on_ms] * 2
 
 
 def test_absent_topics_and_no_kafka_are_said_so(kafka: EmbeddedKafka) -> None:
