@@ -23,6 +23,10 @@ SLOW_S = 10.0
 _Series: TypeAlias = tuple[metrics.Family[Gauge], object, object]
 
 
+CAUSE_S = 2.0
+"""Of things that have stood still for as long, give or take this (s), the first is named: it causes the others."""
+
+
 class Watchdog:
     """Watches commits, fetches, marks, assignment and the event loop, and knows whether work goes on.
 
@@ -170,7 +174,9 @@ class Watchdog:
 
     def _judge(self, ends: dict[TP, int], now: float) -> None:
         standing = self._standing(ends, now)
-        reason, worst = max(standing.items(), key=lambda item: item[1])
+        worst = max(standing.values())
+        # Partitions stand, too, when fetches or marks do: of what stands as long, give or take a look, the cause.
+        reason = next(name for name, seconds in standing.items() if seconds >= worst - CAUSE_S)
         if worst > self._stall_s:
             self._runner.crash(71, f"{reason} for {worst:.0f} s")
         self._ok = worst < self._stall_s / 2

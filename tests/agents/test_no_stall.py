@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
@@ -54,8 +55,8 @@ def look(bench: Bench, seen: Seen) -> None:
     base = f"http://127.0.0.1:{port.read_text()}"
     try:
         before, figures, found = get(f"{base}/healthz"), get(f"{base}/metrics")[1], get(f"{base}/healthz")
-    except (URLError, TimeoutError, ConnectionError):
-        return
+    except (URLError, TimeoutError, ConnectionError, HTTPException):
+        return  # it has just ended
     if seen.health[-1:] != [found]:
         seen.health.append(found)
     figure = re.search(r"^culdesac_healthy (\S+)", figures, re.MULTILINE)

@@ -109,7 +109,11 @@ def test_a_worker_with_exactly_these_rights_carries_events_to_sessions(
             time.sleep(0.5)
     finally:
         worker.send_signal(signal.SIGTERM)
-        code = worker.wait(30)
+        try:
+            code = worker.wait(100)
+        finally:
+            worker.kill()
+            worker.wait()
     text = (tmp_path / "log").read_text()
     assert code == 0, text[-3000:]
     assert PASSWORD not in text
