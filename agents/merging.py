@@ -17,6 +17,8 @@ from faust.types import TP
 
 ENOUGH = 4_000
 """Records held of a partition beyond which no more are fetched of it: a fetch of small records is about as many."""
+ENOUGH_BYTES = 2 << 20
+"""Bytes held of a partition beyond which no more are fetched of it; a fetch brings 1 MiB of it, or one record."""
 LAG = 100
 """Records that a partition must be behind to be waited for. Markers of transactions count as records, too."""
 HOLD_S = 0.5
@@ -45,11 +47,12 @@ class Merge:
 
     def __init__(self) -> None:
         self._held: dict[TP, list[tuple[int, TP, Any]]] = {}
+        self._bytes: dict[TP, float] = {}
         self._ends: dict[TP, int] = {}
         self._reached: dict[TP, int] = {}
         self._waited_since_s: dict[TP, float] = {}
 
-    def add(self, tp: TP, records: Iterable[tuple[int, Any]], end: int) -> None:
+    def add(self, tp: TP, records: Iterable[tuple[int, Any]], end: int, size: int = 0) -> None:
         """Hold records of a partition, which follow those that are held already.
 
         Parameters
@@ -59,6 +62,8 @@ class Merge:
             before it, for a partition's own order always holds.
         end
             Offset that follows the last one.
+        size
+            Of all of them together (bytes).
         """
         held = self._held.setdefault(tp, [])
         reached = self._reached.get(tp, -(2**62))
@@ -68,6 +73,7 @@ class Merge:
             held.append((reached, tp, record))
         self._reached[tp] = reached
         self._ends[tp] = end
+        self._bytes[tp] = self._bytes.get(tp, 0.0) + size
         self._waited_since_s.pop(tp, None)
 
     def end(self, tp: TP) -> int | None:
@@ -76,12 +82,16 @@ class Merge:
 
     def full(self) -> set[TP]:
         """Partitions of which enough is held."""
-        return {tp for tp, held in self._held.items() if len(held) >= ENOUGH}
+        return {tp for tp in self._held if self._is_full(tp)}
+
+    def _is_full(self, tp: TP) -> bool:
+        held = self._held.get(tp)
+        return held is not None and (len(held) >= ENOUGH or self._bytes[tp] >= ENOUGH_BYTES)
 
     def drop(self) -> set[TP]:
         """Forget all that is held; tell of which partitions something was."""
         dropped = {tp for tp, held in self._held.items() if held}
-        for part in (self._held, self._ends, self._reached, self._waited_since_s):
+        for part in (self._held, self._bytes, self._ends, self._reached, self._waited_since_s):
             part.clear()
         return dropped
 
@@ -107,6 +117,7 @@ class Merge:
                 count = bisect_right(held, until, key=_AT)
             taken += held[:count]
             if count:
+                self._bytes[tp] *= 1 - count / len(held)
                 self._held[tp] = held[count:]
         taken.sort(key=_AT)
         return taken
@@ -117,7 +128,7 @@ class Merge:
         waited: dict[TP, float] = {}
         for tp in behind:
             held = self._held.get(tp)
-            if held is None or len(held) < ENOUGH:
+            if not self._is_full(tp):
                 waited[tp] = since_s = self._waited_since_s.get(tp, now_s)
                 if now_s - since_s >= HOLD_S:
                     continue

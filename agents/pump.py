@@ -203,7 +203,10 @@ class PumpConsumer(driver.Consumer):
         records = self._from_next(tp, batch, self._merge.end(tp) or opened.next_offset, is_input=True)
         if records:
             time_of = opened.time_of
-            self._merge.add(tp, [(time_of(record), record) for record in records], records[-1].offset + 1)
+            size = sum(len(record.value or b"") for record in records)
+            self._merge.add(
+                tp, [(time_of(record), record) for record in records], records[-1].offset + 1, size
+            )
 
     async def _fold_inputs(self, active: set[TP] | None, epoch: int) -> None:
         """Fold what is held of the inputs, in order of event time."""

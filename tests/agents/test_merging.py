@@ -8,7 +8,7 @@ from faust.types import TP
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.merging import ENOUGH, HOLD_S, Merge
+from agents.merging import ENOUGH, ENOUGH_BYTES, HOLD_S, Merge
 
 VIEWS, ORDERS, CONSENTS = TP("page-views", 0), TP("orders", 0), TP("consents", 0)
 
@@ -58,6 +58,20 @@ def test_an_input_of_which_enough_is_held_still_bounds_the_others() -> None:
     merge.add(ORDERS, [(ENOUGH + 1, "o")], end=1)
     assert merge.full() == {VIEWS}
     assert ENOUGH + 1 not in times(merge, VIEWS, ORDERS, now_s=99 * HOLD_S)
+
+
+def test_few_large_records_are_enough_too_until_they_are_taken() -> None:
+    merge = Merge()
+    for at in range(4):
+        assert merge.full() == set()
+        merge.add(VIEWS, [(at, "v")], end=at + 1, size=ENOUGH_BYTES // 4)
+    assert merge.full() == {VIEWS}
+    merge.add(ORDERS, [(1, "o")], end=1)
+    assert times(merge, ORDERS) == [0, 1, 1]
+    assert merge.full() == set()
+    assert times(merge) == [2, 3]
+    merge.add(VIEWS, [(9, "v")], end=9, size=1)
+    assert merge.full() == set(), "what was taken still counts"
 
 
 def test_one_event_of_a_later_time_does_not_change_the_order_of_its_partition() -> None:

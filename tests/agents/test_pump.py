@@ -308,7 +308,7 @@ class Pump:
         """Records of inputs (partition, offset, time) as one fetch brings them."""
         batches: dict[TP, list[Any]] = defaultdict(list)
         for tp, offset, at in records:
-            batches[tp].append(SimpleNamespace(offset=offset, timestamp=at))
+            batches[tp].append(SimpleNamespace(offset=offset, timestamp=at, value=b""))
 
         async def hand_over() -> None:
             for tp, batch in sorted(batches.items(), key=self.consumer._rank):
