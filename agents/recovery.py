@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -18,6 +19,8 @@ log = logging.getLogger(__name__)
 
 REPORT_S = 2.0
 """A long recovery says how far it is this often."""
+STOP_S = 5.0
+"""How long the client may take to disconnect."""
 TAIL = 2_000
 """The newest fence is looked for among so many last records, so that rows need not wait for it in memory."""
 
@@ -80,7 +83,9 @@ async def recover(
         await consumer.start()
         return await _Recovery(consumer, stores, stall_s, progress).run()
     finally:
-        await consumer.stop()
+        # A client that was cancelled while it connects may never come to an end.
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(consumer.stop(), STOP_S)
 
 
 class _Recovery:

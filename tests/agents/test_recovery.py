@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,8 @@ from agents.sending import Record, Sender
 from agents.stores import FENCE_KEY, Store, StoreError, top_header, write_fence
 from schemas.topics import TOPICS
 from streams.processors import Fence
+
+ROOT = Path(__file__).parents[2]
 
 
 class Changelog:
@@ -177,21 +180,41 @@ def test_a_record_of_another_program_is_refused(changelog: Changelog) -> None:
     store.close()
 
 
-def test_it_may_be_cancelled_and_begun_anew(changelog: Changelog) -> None:
+CANCELLED = """
+import asyncio, os, sys
+from pathlib import Path
+from agents.recovery import recover
+from agents.stores import Store
+
+async def run():
+    kafka, topic, folder, delay_s = sys.argv[1:]
+    recovering = asyncio.ensure_future(recover(kafka, {(topic, 1): Store(Path(folder))}))
+    await asyncio.sleep(float(delay_s))
+    recovering.cancel()
+    done, _ = await asyncio.wait([recovering], timeout=30)
+    os._exit(0 if done else 3)  # whatever the client library leaves behind ends with the process
+
+asyncio.run(run())
+"""
+
+
+@pytest.mark.parametrize("delay_s", ["0", "0.01", "0.05"])
+def test_it_may_be_cancelled_and_begun_anew(changelog: Changelog, delay_s: str) -> None:
     changelog.write(b"va", b"1", 4)
     changelog.fence(4)
-    store = changelog.store()
-
-    async def run() -> None:
-        recovering = asyncio.ensure_future(recover(changelog.kafka, {(changelog.topic, 1): store}))
-        await asyncio.sleep(0.01)
-        recovering.cancel()
-        # The client library may finish what it is in instead of raising.
-        with contextlib.suppress(asyncio.CancelledError):
-            await recovering
-
-    asyncio.run(run())
-    store.close()
+    folder = str(changelog.directory / "0")
+    arguments = [
+        sys.executable,
+        "-W",
+        "ignore",
+        "-c",
+        CANCELLED,
+        changelog.kafka,
+        changelog.topic,
+        folder,
+        delay_s,
+    ]
+    assert subprocess.run(arguments, cwd=ROOT, timeout=120, check=False).returncode == 0
     store = changelog.store()
     changelog.recover(store)
     assert dict(store.rows()) == {b"va": b"1"}
