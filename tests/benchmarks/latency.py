@@ -21,16 +21,8 @@ from typing import Any
 from agents.broker import EmbeddedKafka
 from tests.agents.product import Deployment
 from tests.benchmarks.figures import cpu_seconds, loop_seconds, quantile, rss_mb, say
-from tests.benchmarks.live import (
-    SETTINGS,
-    SPEED,
-    STEADY_S,
-    Playing,
-    Subscriber,
-    appended,
-    shop_at,
-    wait_until_taken_over,
-)
+from tests.benchmarks.live import SETTINGS, SPEED, STEADY_S, Playing, wait_until_taken_over
+from tests.benchmarks.subscribing import Subscriber, appended
 
 QUIET_S = 30.0
 AFTERWARDS_S = 3.0
@@ -42,36 +34,59 @@ def main() -> None:
     """Measure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rates", type=float, nargs="*", default=[10.0, 1000.0, 5000.0])
-    parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--silences", type=int, default=3)
     parser.add_argument("--steady", type=float, default=STEADY_S)
     given = parser.parse_args()
     say("machine_loop_cpu_s", loop_seconds(), loops=10_000_000)
     with EmbeddedKafka() as kafka:
         for rate in given.rates:
-            at_rate(kafka.bootstrap, rate, given.seconds, given.steady)
+            at_rate(kafka, rate, given.seconds, given.steady)
         if given.silences:
-            after_silence(kafka.bootstrap, given.silences)
+            after_silence(kafka, given.silences)
     say("machine_loop_cpu_s", loop_seconds(), loops=10_000_000)
 
 
-def at_rate(kafka: str, rate: float, seconds: float, steady_s: float) -> None:
+class Cores:
+    """CPU of all who share the machine, in cores."""
+
+    def __init__(self, **pids: int) -> None:
+        self._pids = pids
+        self._began = time.monotonic()
+        self._spent = {name: cpu_seconds(pid) for name, pid in pids.items()}
+
+    def so_far(self) -> dict[str, float]:
+        """Cores used since the beginning, by name."""
+        seconds = time.monotonic() - self._began
+        return {name: (cpu_seconds(pid) - self._spent[name]) / seconds for name, pid in self._pids.items()}
+
+
+def at_rate(kafka: EmbeddedKafka, rate: float, seconds: float, steady_s: float) -> None:
     """Delays at a rate; and how much of it the worker could do."""
     if rate < LITTLE:
-        steady_s = min(steady_s, 15.0)
+        steady_s = min(steady_s, 10.0)
     with tempfile.TemporaryDirectory() as folder:
-        deployment = Deployment(kafka, Path(folder), SETTINGS)
-        subscriber = Subscriber(kafka, deployment.prefix + "enriched-page-views")
+        deployment = Deployment(kafka.bootstrap, Path(folder), SETTINGS)
+        subscriber = Subscriber(kafka.bootstrap, deployment.prefix + "enriched-page-views")
         try:
-            process = deployment.worker()
-            playing = Playing(deployment.publisher, shop_at(rate, steady_s + seconds))
-            wait_until_taken_over(deployment)
-            time.sleep(1)
-            playing.play(rate, steady_s)
-            from_ms, cpu = time.time() * 1000, cpu_seconds(process.pid)
-            load = os.getloadavg()[0]
-            playing.play(rate, seconds)
-            until_ms, cpu = time.time() * 1000, cpu_seconds(process.pid) - cpu
+            with Playing(kafka.bootstrap, deployment.prefix, rate, steady_s + seconds) as playing:
+                playing.wait_until_ready()
+                process = deployment.worker()
+                wait_until_taken_over(deployment)
+                time.sleep(1)
+                playing.play(rate, steady_s)
+                load = os.getloadavg()[0]
+                cores = Cores(
+                    worker=process.pid,
+                    broker=kafka.pid or 0,
+                    publisher=playing.pid,
+                    subscriber=subscriber.pid,
+                )
+                from_ms = time.time() * 1000
+                playing.play(rate, seconds)
+                until_ms = time.time() * 1000
+                used = cores.so_far()
+                late_ms = playing.late_ms
             time.sleep(AFTERWARDS_S)
             arrived = subscriber.arrivals()
             rss = rss_mb(process.pid)
@@ -79,7 +94,7 @@ def at_rate(kafka: str, rate: float, seconds: float, steady_s: float) -> None:
             subscriber.close()
             deployment.close()
         sent_at, folded_at, enriched_at = (
-            appended(kafka, deployment.prefix + topic)
+            appended(kafka.bootstrap, deployment.prefix + topic, from_ms)
             for topic in ("page-views", "visitor-events", "enriched-page-views")
         )
     came = {name: at for name, at in sent_at.items() if from_ms <= at < until_ms}
@@ -87,9 +102,11 @@ def at_rate(kafka: str, rate: float, seconds: float, steady_s: float) -> None:
     done = sum(from_ms <= at < until_ms for at in arrived.values())
     workload: dict[str, Any] = {
         "events_per_second": rate, "page_views": len(came), "steady_after_s": steady_s,
-        "shop_speed": SPEED, "load_before": load,
+        "shop_speed": SPEED, "load_before": round(load, 2),
     }  # fmt: skip
-    say("worker_cores", cpu / seconds, **workload)
+    for name, share in used.items():
+        say(f"{name}_cores", share, **workload)
+    say("published_late_ms_max", late_ms, **workload)
     say("worker_rss_mb", rss, **workload)
     if len(delays) < 0.98 * len(came) or done < 0.98 * len(came):
         say("saturates_at_events_per_second", rate * done / len(came), **workload)
@@ -107,29 +124,30 @@ def at_rate(kafka: str, rate: float, seconds: float, steady_s: float) -> None:
             say(f"delay_of_{leg}_ms_{name}", quantile(spent, share), **workload)
 
 
-def after_silence(kafka: str, silences: int) -> None:
+def after_silence(kafka: EmbeddedKafka, silences: int) -> None:
     """Delays of the first events after half a minute without any, ten a second."""
     with tempfile.TemporaryDirectory() as folder:
-        deployment = Deployment(kafka, Path(folder), SETTINGS)
-        subscriber = Subscriber(kafka, deployment.prefix + "enriched-page-views")
+        deployment = Deployment(kafka.bootstrap, Path(folder), SETTINGS)
+        subscriber = Subscriber(kafka.bootstrap, deployment.prefix + "enriched-page-views")
         spans: list[tuple[float, float]] = []
         try:
-            deployment.worker()
-            playing = Playing(deployment.publisher, shop_at(100, 60))
-            wait_until_taken_over(deployment)
-            time.sleep(1)
-            playing.play(100, 20)
-            for _ in range(silences):
-                time.sleep(QUIET_S)
-                began = time.time() * 1000
-                playing.play(10, 1.0)
-                spans.append((began, time.time() * 1000))
+            with Playing(kafka.bootstrap, deployment.prefix, 100, 60) as playing:
+                playing.wait_until_ready()
+                deployment.worker()
+                wait_until_taken_over(deployment)
+                time.sleep(1)
+                playing.play(100, 20)
+                for _ in range(silences):
+                    time.sleep(QUIET_S)
+                    began = time.time() * 1000
+                    playing.play(10, 1.0)
+                    spans.append((began, time.time() * 1000))
             time.sleep(AFTERWARDS_S)
             arrived = subscriber.arrivals()
         finally:
             subscriber.close()
             deployment.close()
-        sent_at = appended(kafka, deployment.prefix + "page-views")
+        sent_at = appended(kafka.bootstrap, deployment.prefix + "page-views", spans[0][0])
     delays = sorted(
         arrived[name] - at
         for name, at in sent_at.items()

@@ -1,8 +1,9 @@
-"""Live traffic: a made-up shop played at a steady rate, and a subscriber that notes when copies arrive.
+"""Live traffic: a made-up shop played at a steady rate by a process of its own.
 
 A session of half an hour would not end within a benchmark. So the shop is played `SPEED` times as fast, with all
 durations of the settings so many times shorter: what is open, closes and is learned is then in the proportions of
-a shop with as many events a second.
+a shop with as many events a second. Events are made and encoded before they are played: while the clock runs, only
+their time and whose they are is filled in, for what the player needs of the machine the worker does not get.
 """
 
 from __future__ import annotations
@@ -10,15 +11,15 @@ from __future__ import annotations
 import multiprocessing
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
-from itertools import count
+from collections.abc import Callable, Iterable, Iterator
+from itertools import count, islice
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import NamedTuple, Self
 
 import msgspec
-from kafka import KafkaConsumer, TopicPartition
 
-from agents.publisher import Publisher
+from agents.publisher import Publisher, key_of
+from schemas.topics import partition
 from streams.event_files import FileEvent
 from tests.agents.product import Deployment, shop_events
 
@@ -36,11 +37,11 @@ SETTINGS = {
 STEADY_S = 75.0
 """By then sessions end as often as they begin."""
 EVENTS_PER_SESSION = 10.0
-PACE_S = 0.005
+PACE_S = 0.01
 """Events go out together that fall due within such a while."""
 
 _TAKEN = re.compile(r"took over [1-9]\d* partitions in ([\d.]+) s, (\d+) changelog records")
-_EVENT_ID = re.compile(rb'"event_id": ?"([^"]*)"')
+_TURN, _NOW = "@turn@", "@now@"
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.encode
 
@@ -62,113 +63,125 @@ def wait_until_taken_over(deployment: Deployment, name: str = "a", seconds: floa
     return found
 
 
+class _Template(NamedTuple):
+    """An event as bytes with gaps, for the time of now and for the turn of the shop that it is in."""
+
+    topic: str
+    key: bytes | None
+    value: bytes
+
+
+def _templates(events: Iterable[FileEvent]) -> Iterator[_Template]:
+    """Prepare events; their ids and visitors are other ones in each turn."""
+    for number, event in enumerate(events):
+        record = _decode(event.value or b"{}")
+        record["event_id"] = f"live-{_TURN}-{number}"
+        for field in ("visitor_id", "customer_id", "order_id"):
+            if field in record:
+                record[field] = f"{record[field]}-{_TURN}"
+        record["occurred_at"] = _NOW
+        value = _encode(record)
+        yield _Template(
+            event.topic, key_of(event.topic, value), value.replace(b'"%s"' % _NOW.encode(), b"%b")
+        )
+
+
+class _GapPublisher(Publisher):
+    """Publisher of events whose key is known."""
+
+    def fill_in(self, template: _Template, turn: bytes, now: bytes) -> None:
+        """Gather an event."""
+        topic, key, value = template
+        gap = _TURN.encode()
+        value = value.replace(gap, turn).replace(b"%b", now, 1)
+        key = None if key is None else key.replace(gap, turn)
+        self._put((topic, partition(value if key is None else key, self._counts[topic])), key, value)
+
+
 class Playing:
-    """Sends a shop's events in their order, again and again, under names of their own and with the time of now.
+    """A process that sends a shop's events in their order, again and again, with the time of now.
+
+    Parameters
+    ----------
+    kafka, prefix
+        Where to.
+    events_per_second
+        How many there are to be; the shop has as many.
+    seconds
+        For how long they last before they come again, from other visitors.
 
     Attributes
     ----------
     sent
         How many events there were so far.
+    late_ms
+        How long the events of the last time waited for their turn at most: the broker, or a busy machine.
+    pid
+        Of the process.
     """
 
-    def __init__(self, publisher: Publisher, events: Sequence[FileEvent], name: str = "live") -> None:
+    def __init__(self, kafka: str, prefix: str, events_per_second: float, seconds: float) -> None:
         self.sent = 0
-        self._publisher = publisher
-        self._events = self._forever(events, name)
+        self.late_ms = 0.0
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(
+            target=_play, args=(kafka, prefix, events_per_second, seconds, theirs), daemon=True
+        )
+        self._process.start()
+        theirs.close()
+        self.pid = self._process.pid or 0
 
-    @staticmethod
-    def _forever(events: Sequence[FileEvent], name: str) -> Iterator[tuple[str, dict[str, Any]]]:
-        for turn in count():
-            for number, event in enumerate(events):
-                record = _decode(event.value or b"{}")
-                record["event_id"] = f"{name}-{turn}-{number}"
-                for field in ("visitor_id", "customer_id", "order_id"):
-                    if field in record:
-                        record[field] = f"{record[field]}-{turn}"
-                yield event.topic, record
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pipe.close()
+        self._process.join(10)
+        self._process.kill()
+        self._process.join()
+
+    def wait_until_ready(self) -> None:
+        """Wait until its events are made."""
+        assert self._pipe.recv() == "ready"
 
     def play(
         self, events_per_second: float, seconds: float, each_s: Callable[[], None] = lambda: None
     ) -> None:
         """Send at this rate for so long; what falls due while the broker is slow goes out late, not never."""
-        began = time.monotonic()
-        sent, looked = 0, began
-        while (elapsed := time.monotonic() - began) < seconds:
-            due = int(elapsed * events_per_second) + 1
-            if due > sent:
-                now_ms = int(time.time() * 1000)
-                for _ in range(due - sent):
-                    topic, record = next(self._events)
-                    record["occurred_at"] = now_ms
-                    self._publisher.send(topic, _encode(record), now_ms)
-                self._publisher.push()
-                self.sent += due - sent
-                sent = due
-            if time.monotonic() - looked >= 1.0:
-                looked = time.monotonic()
-                each_s()
-            time.sleep(max(0.0, min(PACE_S, began + sent / events_per_second - time.monotonic())))
+        self._pipe.send((events_per_second, seconds))
+        while not self._pipe.poll(1.0):
+            each_s()
+        sent, self.late_ms = self._pipe.recv()
+        self.sent += sent
 
 
-class Subscriber:
-    """Another process that reads a topic and notes when each event id came first (ms)."""
-
-    def __init__(self, kafka: str, topic: str) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_subscribe, args=(kafka, topic, theirs), daemon=True)
-        self._process.start()
-        self._pipe.recv()
-
-    def arrivals(self) -> dict[str, float]:
-        """Event id to its arrival so far."""
-        self._pipe.send("arrivals")
-        found: dict[str, float] = self._pipe.recv()
-        return found
-
-    def close(self) -> None:
-        """End it."""
-        self._pipe.send("end")
-        self._process.join(10)
-        self._process.close()
-
-
-def _subscribe(kafka: str, topic: str, pipe: Connection) -> None:
-    consumer = KafkaConsumer(bootstrap_servers=kafka, fetch_max_wait_ms=100)
-    tps = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
-    consumer.assign(tps)
-    consumer.seek_to_end(*tps)
-    for tp in tps:
-        consumer.position(tp)
+def _play(kafka: str, prefix: str, rate: float, seconds: float, pipe: Connection) -> None:
+    templates = list(_templates(shop_at(rate, seconds)))
+    events = ((template, b"%d" % turn) for turn in count() for template in templates)
+    publisher = _GapPublisher(kafka, prefix)
     pipe.send("ready")
-    arrived: dict[str, float] = {}
-    while True:
-        for records in consumer.poll(timeout_ms=50).values():
-            now_ms = time.time() * 1000
-            for record in records:
-                name = _EVENT_ID.search(record.value)
-                if name is not None:
-                    arrived.setdefault(name[1].decode(), now_ms)
-        if pipe.poll():
-            if pipe.recv() == "end":
-                break
-            pipe.send(arrived)
-    consumer.close()
+    try:
+        while True:
+            pipe.send(_play_at(publisher, events, *pipe.recv()))
+    except EOFError:
+        publisher.close()
 
 
-def appended(kafka: str, topic: str) -> dict[str, int]:
-    """Event id to the time at which the broker appended it (ms), of all records of a topic."""
-    consumer = KafkaConsumer(bootstrap_servers=kafka)
-    tps = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
-    consumer.assign(tps)
-    consumer.seek_to_beginning(*tps)
-    ends = consumer.end_offsets(tps)
-    times: dict[str, int] = {}
-    while any(consumer.position(tp) < ends[tp] for tp in tps):
-        for records in consumer.poll(timeout_ms=200).values():
-            for record in records:
-                name = _EVENT_ID.search(record.value)
-                if name is not None:
-                    times[name[1].decode()] = record.timestamp
-    consumer.close()
-    return times
+def _play_at(
+    publisher: _GapPublisher, events: Iterator[tuple[_Template, bytes]], rate: float, seconds: float
+) -> tuple[int, float]:
+    """Send for so long at a rate; tell how many and how late the latest was (ms)."""
+    began = time.monotonic()
+    sent, late_s = 0, 0.0
+    while (elapsed := time.monotonic() - began) < seconds:
+        due = int(elapsed * rate) + 1
+        if due > sent:
+            late_s = max(late_s, elapsed - sent / rate)
+            now = b"%d" % (time.time() * 1000)
+            for template, turn in islice(events, due - sent):
+                publisher.fill_in(template, turn, now)
+            publisher.push()
+            sent = due
+        time.sleep(max(0.0, began + max(sent / rate, elapsed + PACE_S) - time.monotonic()))
+    return sent, 1000 * late_s

@@ -82,15 +82,17 @@ def main() -> None:
         port = free_port()
         deployment = Deployment(kafka.bootstrap, Path(folder), SETTINGS)
         try:
-            process = deployment.worker(metrics_port=port)
-            playing = Playing(deployment.publisher, shop_at(rate, SHOP_S))
-            wait_until_taken_over(deployment)
-            watch = Watch(process.pid, port)
-            playing.play(rate, STEADY_S)
-            playing.play(rate, given.minutes * 60, watch.look)
+            with Playing(kafka.bootstrap, deployment.prefix, rate, SHOP_S) as playing:
+                playing.wait_until_ready()
+                process = deployment.worker(metrics_port=port)
+                wait_until_taken_over(deployment)
+                watch = Watch(process.pid, port)
+                playing.play(rate, STEADY_S)
+                playing.play(rate, given.minutes * 60, watch.look)
+                sent = playing.sent
         finally:
             deployment.close()
-    workload = {"events_per_second": round(rate), "minutes": given.minutes, "events": playing.sent}
+    workload = {"events_per_second": round(rate), "minutes": given.minutes, "events": sent}
     for name, values in (("rss_mb", watch.rss), ("lag_records", watch.lag), ("cores", watch.cores)):
         third = max(1, len(values) // 3)
         say(f"soak_{name}_first_third", statistics.fmean(values[:third]), **workload)
