@@ -27,6 +27,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from agents.merging import LAG, LIVE_MS, Merge
+from agents.pacing import paced
 from agents.source_units import InputPartition
 from agents.units import SLICE, LogUnit, Unit
 
@@ -53,6 +54,15 @@ def _as_decoded(_: Any, __: Any, record: Any) -> Any:
 client_fetcher.PartitionRecords._consumer_record = _as_decoded
 
 
+class _PacedThread(driver.AIOKafkaConsumerThread):
+    """Faust's consumer thread, whose client does not ask for each record by itself."""
+
+    async def on_start(self) -> None:
+        await super().on_start()
+        fetcher = self._ensure_consumer()._fetcher
+        fetcher._proc_fetch_request = paced(fetcher._proc_fetch_request)
+
+
 class PumpConsumer(driver.Consumer):
     """Consumer that feeds units instead of streams.
 
@@ -71,6 +81,9 @@ class PumpConsumer(driver.Consumer):
         self._sought: dict[TP, tuple[int, int]] = {}
         self._merge = Merge()
         super().__init__(*args, **kwargs)
+
+    def _new_consumer_thread(self) -> _PacedThread:
+        return _PacedThread(self, loop=self.loop, beacon=self.beacon)
 
     # ---- what the runner asks
 

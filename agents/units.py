@@ -10,7 +10,6 @@ same outputs under the same names and origins, which readers drop, and the same 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Protocol
@@ -99,6 +98,8 @@ class Unit:
         self._checkpoint = checkpoint
         self._check = check
         self._source = f"/culdesac/{stage}".encode()
+        self._spent = metrics.stage_cpu_seconds.labels(stage)
+        self._batched = metrics.batch_records.labels(stage)
         self._outbox: dict[tuple[str, int], list[Record]] = {}
         self._received_ms: list[int] = []
         self._wake = asyncio.Event()
@@ -150,7 +151,7 @@ class Unit:
         if self.pending > FOLD_AHEAD or self.pending_bytes > AHEAD_BYTES:
             self.room.clear()
         self._notify()
-        metrics.stage_cpu_seconds.labels(self.stage).inc(time.thread_time() - began)
+        self._spent.inc(time.thread_time() - began)
 
     def _notify(self) -> None:
         self.idle.clear()
@@ -208,7 +209,7 @@ class Unit:
                 observe(max(0.0, (now_ms - received_ms) / 1000))
         await self._step("outputs")
         if count:
-            metrics.batch_records.labels(self.stage).observe(count)
+            self._batched.observe(count)
 
     def _count(self, context: Context) -> None:
         metrics.apply_counts(self.stage, context.counts)
@@ -260,6 +261,7 @@ class LogUnit(Unit):
         self._changelog = changelog
         self._unstored = False
         self._store_at = 0.0
+        self._alarm: asyncio.TimerHandle | None = None
         self._touched = False
 
     def start(self) -> None:
@@ -267,6 +269,12 @@ class LogUnit(Unit):
         super().start()
         if self._touched or self.processor.context.state.is_dirty:
             self.touch()
+
+    def kill(self) -> None:
+        """Stop writing at once; see `Unit`."""
+        super().kill()
+        if self._alarm is not None:
+            self._alarm.cancel()
 
     def touch(self) -> None:
         """Write the fence again, and what of the state is marked as changed, although nothing was folded."""
@@ -332,12 +340,20 @@ class LogUnit(Unit):
         elif self._touched:
             await self._flush()
         elif self._unstored:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), max(0.0, self._store_at - time.monotonic()))
+            if self._alarm is None:
+                loop, rest_s = asyncio.get_running_loop(), self._store_at - time.monotonic()
+                self._alarm = loop.call_later(max(0.0, rest_s), self._store_now)
+            await self._wake.wait()
             self._wake.clear()
-            self._touched = True
         else:
             await super()._rest()
+
+    def _store_now(self) -> None:
+        """Have what was folded stored, though nothing more may come."""
+        self._alarm = None
+        if self._unstored and not self.is_unfinished:
+            self._touched = True
+            self._wake.set()
 
     async def _flush(self) -> None:
         processor = self.processor
