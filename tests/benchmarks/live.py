@@ -34,9 +34,11 @@ SETTINGS = {
     "CULDESAC_WARM_UP": "48m",
 }
 """The defaults, `SPEED` times as short, as a worker's environment."""
-STEADY_S = 75.0
+STEADY_S = 70.0
 """By then sessions end as often as they begin."""
 EVENTS_PER_SESSION = 10.0
+MOST_PER_SHOP = 1_000.0
+"""Events a second of one shop; more are so many visitors each doing the same, for a shop takes long to make."""
 PACE_S = 0.01
 """Events go out together that fall due within such a while."""
 
@@ -157,8 +159,14 @@ class Playing:
 
 
 def _play(kafka: str, prefix: str, rate: float, seconds: float, pipe: Connection) -> None:
-    templates = list(_templates(shop_at(rate, seconds)))
-    events = ((template, b"%d" % turn) for turn in count() for template in templates)
+    copies = max(1, round(rate / MOST_PER_SHOP))
+    templates = list(_templates(shop_at(rate / copies, seconds)))
+    events = (
+        (template, b"%d" % (turn + copy))
+        for turn in count(0, copies)
+        for template in templates
+        for copy in range(copies)
+    )
     publisher = _GapPublisher(kafka, prefix)
     pipe.send("ready")
     try:
