@@ -26,7 +26,7 @@ AHEAD_BYTES = 16 << 20
 """and bytes of their outputs, for a record may have 256 KiB; a slice may go beyond that."""
 SLICE = 200
 """Records folded between two looks at the event loop (about 20 ms): heartbeats and other units get their turn."""
-FOLD_S = 0.1
+FOLD_S = 0.03
 """No slice takes longer than this, a single record apart: a visitor with thousands of clicks costs milliseconds a
 record, and a slice of them would hold up the event loop beyond the lease, again after each restart."""
 STORE_EVERY_S = 2.0
