@@ -13,12 +13,12 @@ import pytest
 import rocksdict
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from agents import stores
+from agents import statements
+from agents.statements import Statement
 from agents.stores import (
     FENCE_KEY,
     ForeignWriterError,
     LostFenceError,
-    Statement,
     Store,
     StoreError,
     read_fence,
@@ -43,8 +43,8 @@ class Memory:
     def get(self, key: bytes) -> bytes | None:
         return self.held.get(key)
 
-    def items(self) -> Iterator[tuple[bytes, bytes]]:
-        return iter(self.held.items())
+    def items(self, from_key: bytes) -> Iterator[tuple[bytes, bytes]]:
+        return iter([(key, row) for key, row in sorted(self.held.items()) if key >= from_key])
 
     def write(self, batch: Batch, options: Unlogged | None = None) -> None:
         for held in (self.held,) if options is not None and options.disable_wal else (self.held, self.safe):
@@ -96,10 +96,15 @@ class Histories(RuleBasedStateMachine):
     def begin(self) -> None:
         self.patch = pytest.MonkeyPatch()
         self.fake = SimpleNamespace(
-            Rdict=Memory, WriteBatch=Batch, WriteOptions=Unlogged, Options=rocksdict.Options
+            Rdict=Memory,
+            WriteBatch=Batch,
+            WriteOptions=Unlogged,
+            Options=rocksdict.Options,
+            BlockBasedOptions=rocksdict.BlockBasedOptions,
+            DBCompressionType=rocksdict.DBCompressionType,
         )
         self.patch.setattr("agents.stores.rocksdict", self.fake)
-        self.patch.setattr(stores, "CHUNK", 3)
+        self.patch.setattr(statements, "CHUNK", 3)
         self.log: list[tuple[bytes, bool]] = []
         self.changelog: list[Statement] = []
         self.end = 0  # of the changelog

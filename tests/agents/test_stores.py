@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from agents import stores
+from agents import statements
+from agents.statements import Statement
 from agents.stores import (
     FENCE_KEY,
     ForeignWriterError,
-    Statement,
     Store,
     StoreError,
     lock_folder,
@@ -154,13 +154,13 @@ def test_real_rocksdb_keeps_rows_fence_and_position_over_a_restart(tmp_path: Pat
 def test_a_compacted_changelog_is_recovered_without_holding_it_in_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stores, "CHUNK", 10)
+    monkeypatch.setattr(statements, "CHUNK", 10)
     store = Store(tmp_path / "0")
     store.hint(Fence(offset=999))
     most = 0
     for number in range(500):
         store.recover(Statement(number, b"v%d" % number, b"1", number))
-        most = max(most, len(store._pending))
+        most = max(most, len(store._standing.beyond) + len(store._standing.fresh))
     store.recover(Statement(500, FENCE_KEY, fence_row(999), 999))
     assert store.end_recovery() == []
     assert most <= 10
