@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from agents.sending import Record, Sender, encode
 from agents.source_units import InputPartition
@@ -19,11 +19,10 @@ ENTRIES_PER_S = 50_000
 marks come less often, once a second at least, so that not many more entries than these are written a second."""
 RENEW_S = 1.0
 """Pace at which claims of silence are renewed; they expire in the log after five seconds."""
+ANSWER_S = 1.0
+"""If the broker took so long to say where partitions end, the answer is too old for a claim of silence."""
 SILENT_S = 5.0
 """An input partition that is caught up and has been silent for so long no longer holds time back."""
-LEAP_MS = 60_000
-"""When time moves by more than this between two marks, a log of the past is being read in: then claims of silence
-are looked at again in the same mark, for what was silent a moment ago may hold what happened in between."""
 DEAF_S = 2.5
 """If it took so long from one look to the next, because the broker hung or this worker stood still, producers may
 have been unable to write as well: what was not heard meanwhile is no silence, which begins anew."""
@@ -96,8 +95,6 @@ class Marker:
             for opened in inputs
             if opened.acknowledged is not None and self._is_news(opened.acknowledged)
         ]
-        if self._leaps(news):
-            news += await self._revocations(inputs, {progress.upstream for progress in news})
         if now - self._renewed_at >= RENEW_S:
             self._renewed_at = now
             spoken = {progress.upstream for progress in news}
@@ -121,28 +118,6 @@ class Marker:
         sent = self._sent.get(progress.upstream)
         return sent is None or (sent.next_offset, sent.time_ms) != (progress.next_offset, progress.time_ms)
 
-    def _leaps(self, news: Sequence[Progress]) -> bool:
-        sent = self._sent
-        return any(p.upstream in sent and p.time_ms - sent[p.upstream].time_ms > LEAP_MS for p in news)
-
-    async def _revocations(self, inputs: Sequence[InputPartition], spoken: Collection[str]) -> list[Progress]:
-        """Take back claims of silence that do not hold any more, though nothing new is acknowledged yet."""
-        claimed = {
-            opened: told
-            for opened in inputs
-            if opened.name not in spoken
-            and (told := self._sent.get(opened.name)) is not None
-            and told.silence_ms >= 0
-        }
-        if not claimed:
-            return []
-        ends = await self._ends(list(claimed))
-        return [
-            Progress(told.upstream, told.next_offset, told.time_ms)
-            for opened, told in claimed.items()
-            if ends.get(opened.name, told.next_offset) > told.next_offset
-        ]
-
     async def _silences(self, inputs: Sequence[InputPartition], now: float) -> list[Progress]:
         quiet = [
             opened
@@ -152,6 +127,8 @@ class Marker:
         if not quiet:
             return []
         ends = await self._ends(quiet)
+        if time.monotonic() - now >= ANSWER_S:
+            return []
         silences = []
         for opened in quiet:
             # Looked at again after the question: a record may have come meanwhile.

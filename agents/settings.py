@@ -69,7 +69,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     replication_factor
         Of the topics that we create.
     stages
-        Which stages this worker runs.
+        Which stages this worker runs; those that read the same topic, as pages and models do, all or none.
     metrics_host, metrics_port
         Where ``/metrics`` and ``/healthz`` are served; port 0: any free one.
     secret

@@ -54,13 +54,21 @@ def make_deployment(settings: WorkerSettings) -> Deployment:
         sys.stderr.write(news + "\n")
     flow = stages(settings.streams, secret, partitions)
     wanted = set(settings.stages)
+    logs = [stage for stage in flow.stages if stage.name in wanted]
+    for stage in flow.stages:
+        if stage.name not in wanted and stage.log in {other.log for other in logs}:
+            together = " and ".join(other.name for other in flow.stages if other.log == stage.log)
+            raise SettingsError(
+                f"stages: {together} read the same topic, and each of its partitions goes to one worker of "
+                f"{settings.app_id}: name all of them, or none"
+            )
     return Deployment(
         kafka=settings.kafka,
         app_id=settings.app_id,
         data_dir=settings.data_dir,
         partitions=partitions,
         sources=[flow.intake] if "intake" in wanted else [],
-        logs=[stage for stage in flow.stages if stage.name in wanted],
+        logs=logs,
         out_of_orderness_ms=settings.streams.out_of_orderness_ms,
         prefix=prefix,
         session_s=settings.session_timeout_ms / 1000,

@@ -21,7 +21,7 @@ from schemas.site_events import SessionExample
 from schemas.timestamps import format_ms
 from schemas.visitor_events import ModelWeights, Origin
 from streams.features import journeys
-from streams.formats import StateFormat
+from streams.formats import StateFormat, unchanged
 from streams.propensities import Learner, Lesson, Propensity
 from streams.settings import Settings
 from streams.stages import EVERY_PARTITION, Context, Output
@@ -89,7 +89,7 @@ class Models:
     log = "site-events"
     outputs: tuple[str, ...] = ("model-snapshots", "model-reports", "visitor-events")
     record_type = SessionExample | OtherMinute | OtherCorrection
-    state_format = StateFormat(1)
+    state_format = StateFormat(2, {1: unchanged})
 
     def __init__(self, settings: Settings) -> None:
         self.state_types: Mapping[str, type] = {"m": Propensity}

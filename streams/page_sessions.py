@@ -29,10 +29,7 @@ def count_session(state: KeyedState, example: SessionExample, every_ms: int) -> 
     if not (example.is_bot or example.capped) and example.views:
         _learn(state, of_site, example, names, records)
     _count_exit(state, of_site, site, example.exit, 1, names, records, is_bot=example.is_bot)
-    score_ms = next_score(of_site, example.due_ms, every_ms)
-    for name, record in records.items():
-        state.put(f"p{site}{SEPARATOR}{name}", record, score_ms)
-    state.put(f"s{site}", of_site, of_site.score_ms)
+    _put(state, site, of_site, records, next_score(of_site, example.due_ms, every_ms))
 
 
 def _learn(
@@ -97,10 +94,7 @@ def correct_session(state: KeyedState, correction: SessionCorrection, every_ms: 
     for left, sign in ((correction.removed, -1), (correction.added, 1)):
         if left is not None:
             _count_exit(state, of_site, site, left, sign, {}, records, is_bot=correction.is_bot)
-    score_ms = next_score(of_site, correction.due_ms, every_ms)
-    for name, record in records.items():
-        state.put(f"p{site}{SEPARATOR}{name}", record, score_ms)
-    state.put(f"s{site}", of_site, of_site.score_ms)
+    _put(state, site, of_site, records, next_score(of_site, correction.due_ms, every_ms))
 
 
 def _count_exit(
@@ -128,3 +122,12 @@ def _count_exit(
     if not is_bot:
         record.exits += sign
     record.reasons[left.reason] = record.reasons.get(left.reason, 0) + sign
+
+
+def _put(
+    state: KeyedState, site: str, of_site: SiteRecord, records: dict[str, PageRecord], score_ms: int
+) -> None:
+    """Keep what was counted; the pages are scored at `score_ms`."""
+    for name, record in records.items():
+        state.put(f"p{site}{SEPARATOR}{name}", record, score_ms)
+    state.put(f"s{site}", of_site, of_site.score_ms)

@@ -15,7 +15,7 @@ from schemas.site_events import PageMinute, SessionCorrection, SessionExample, S
 from streams.alerts import QUIET_MS, UPDATE_EVERY_MS, alert_record, open_alert
 from streams.detection import DetectorSettings, Verdict, observe
 from streams.evidence import clear_evidence
-from streams.formats import StateFormat
+from streams.formats import StateFormat, unchanged
 from streams.page_records import (
     STATE_TYPES,
     OpenAlert,
@@ -60,7 +60,7 @@ class Pages:
     outputs = ("page-scores", "dead-end-alerts", "rejected-events")
     state_types = STATE_TYPES
     # Of the first there was no release: what it had learned is not carried over.
-    state_format = StateFormat(2)
+    state_format = StateFormat(3, {2: unchanged})
     record_type = SiteEvent
 
     def __init__(self, settings: Settings, detector: DetectorSettings | None = None) -> None:

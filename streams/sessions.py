@@ -23,7 +23,7 @@ from schemas.visitor_events import (
 )
 from streams.appends import Appends
 from streams.enrichment import enriched, keep_weights, standing_of, tip_of
-from streams.formats import StateFormat
+from streams.formats import StateFormat, unchanged
 from streams.page_minutes import OpenMinute, add_differences, send_minute
 from streams.rejections import rejection
 from streams.revisions import Writing, write_revisions
@@ -101,7 +101,7 @@ class Sessions:
     log = "visitor-events"
     outputs = ("sessions", "enriched-page-views", "site-events", "rejected-events")
     state_types = STATE_TYPES
-    state_format = StateFormat(2, {1: _without_weights})
+    state_format = StateFormat(3, {1: _without_weights, 2: unchanged})
     record_type = VisitorEvent
 
     def __init__(self, settings: Settings, partitions: int) -> None:

@@ -58,3 +58,22 @@ def test_kafka_equals_replay(deployment: Deployment) -> None:
     deployment.worker()
     deployment.wait_until_done()
     assert differences(expected, final(deployment.read(OUTPUTS))) == {}
+
+
+def test_workers_may_share_out_the_stages(deployment: Deployment) -> None:
+    events = shop_events(hours=5, sessions_per_hour=100)
+    deployment.publish(events)
+    deployment.end(SETTINGS)
+    for name, stages in (("a", "intake"), ("b", "sessions"), ("c", "pages, models"), ("d", "models, pages")):
+        deployment.environment["CULDESAC_STAGES"] = stages
+        deployment.worker(name)
+    deployment.wait_until_done()
+    assert differences(final(replayed(events, SETTINGS)), final(deployment.read(OUTPUTS))) == {}
+
+
+@pytest.mark.parametrize("stages", ["pages", "intake, sessions, models"])
+def test_stages_of_one_topic_are_not_torn_apart(deployment: Deployment, stages: str) -> None:
+    deployment.environment["CULDESAC_STAGES"] = stages
+    assert deployment.worker().wait(30) == 2
+    assert "stages: pages and models read the same topic" in deployment.logs()
+    assert "Traceback" not in deployment.logs()

@@ -71,8 +71,8 @@ def load_figures(file: Path = FIGURES) -> dict[str, Any]:
 def site_ceiling_views_per_s(figures: dict[str, Any], rate: str) -> float:
     """Page views a second that one site can have: pages and models hold a site in one partition each.
 
-    Each of them may have a worker to itself, so the dearer one decides; its share of a worker's CPU is its
-    share of all stages' CPU, for what the stages do not account for (broker connection, encoding) grows with them.
+    A worker may have nothing to do but both of them; their share of a worker's CPU is their share of all stages'
+    CPU, for what the stages do not account for (broker connection, encoding) grows with them.
 
     Parameters
     ----------
@@ -82,13 +82,13 @@ def site_ceiling_views_per_s(figures: dict[str, Any], rate: str) -> float:
         Which measurement: ``sparse`` or ``dense`` traffic. Dense minutes cost less a view, being counts.
     """
     stages = figures[rate]["stage_cpu_s_per_100k_page_views"]
-    dearest = (
+    cpu_s_per_view = (
         figures[rate]["worker_cpu_s_per_100k_page_views"]
-        * max(stages["pages"], stages["models"])
+        * (stages["pages"] + stages["models"])
         / sum(stages.values())
         / 1e5
     )
-    return UTILISATION / float(dearest)
+    return UTILISATION / float(cpu_s_per_view)
 
 
 def size(events_per_s: float, figures: dict[str, Any]) -> Size:
@@ -190,8 +190,8 @@ Assumed, not measured:
 - the mix of the made-up shop: sessions of about four views, and interactions. Longer sessions cost more.
 
 Where more workers do not help: **one site lies in one partition** of pages and of models, so that sums over its
-pages are plain sums. Given a worker each (`CULDESAC_STAGES=pages`, `CULDESAC_STAGES=models`), the dearer carries
-{sparse:,.0f} page views a second of one site ({sparse_events:,.0f} events/s) by what it costs at
+pages are plain sums. A worker that does nothing else (`CULDESAC_STAGES=pages,models`) carries {sparse:,.0f} page
+views a second of one site ({sparse_events:,.0f} events/s) by what it costs at
 {figures[sparse][sessions_per_hour]:,} sessions an hour, where nearly every view is a count of its own, and
 {dense:,.0f} ({dense_events:,.0f} events/s) by what it costs at {figures[dense][sessions_per_hour]:,}, where counts
 begin to hold several. The last column says over how many sites a load has to be spread by the latter.

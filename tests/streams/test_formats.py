@@ -21,9 +21,9 @@ STAGES = {
 }
 
 LAYOUTS: Mapping[str, tuple[int, str]] = {
-    "sessions": (2, "b20a873e2d88"),
-    "pages": (2, "091c8266f32b"),
-    "models": (1, "d369d7562fe9"),
+    "sessions": (3, "94b2e05ed2c3"),
+    "pages": (3, "48bedc072db0"),
+    "models": (2, "5bfc70ddffe5"),
 }
 """Stage to the number of its format and a digest of its layout."""
 

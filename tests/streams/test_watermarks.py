@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.marks import UNKNOWN_MS, Mark, Progress
-from streams.watermarks import CLAIM_MS, Watermark
+from streams.watermarks import CLAIM_MS, REACH_MS, Watermark
 
 NOON = 1_700_000_000_000
 APPENDED = 1_800_000_000_000
@@ -108,6 +108,34 @@ def test_a_claim_that_is_renewed_holds_on() -> None:
     for second in range(60):
         claim = silent(ORDERS, 2, 0, 6_000 + 1000 * second)
         assert log.mark(active(VIEWS, second, 1000 * second), claim, at=1000 * second) == 1000 * second
+
+
+def test_a_claim_lets_time_go_a_minute_beyond_what_was_known_when_it_was_made() -> None:
+    log = Log(2)
+    assert log.mark(active(VIEWS, 1, 5_000), silent(ORDERS, 2, 0, 6_000)) == 5_000
+    assert log.mark(active(VIEWS, 2, 5_000 + REACH_MS), at=100) == 5_000 + REACH_MS
+    assert log.mark(active(VIEWS, 3, 9 * REACH_MS), at=200) == 5_000 + REACH_MS
+    assert log.mark(silent(ORDERS, 2, 0, 6_300), at=300) == 9 * REACH_MS
+
+
+def test_a_leap_waits_for_what_has_spoken_meanwhile() -> None:
+    log = Log(2)
+    log.mark(active(VIEWS, 1, 5_000), silent(ORDERS, 2, 0, 6_000))
+    log.mark(active(VIEWS, 2, 9 * REACH_MS), at=200)
+    assert log.mark(active(ORDERS, 3, 2 * REACH_MS), at=300) == 2 * REACH_MS
+
+
+def test_a_claim_covers_what_is_told_in_the_same_mark() -> None:
+    log = Log(2)
+    log.mark(active(VIEWS, 1, 5_000), silent(ORDERS, 2, 0, 6_000))
+    assert log.mark(silent(ORDERS, 2, 0, 7_000), active(VIEWS, 2, 9 * REACH_MS), at=900) == 9 * REACH_MS
+
+
+def test_where_nothing_is_known_yet_a_claim_waits_to_be_renewed() -> None:
+    log = Log(2)
+    log.mark(silent(ORDERS, 0, None, 6_000))
+    assert log.mark(active(VIEWS, 1, 5_000), at=100) is None
+    assert log.mark(silent(ORDERS, 0, None, 7_000), at=1_000) == 5_000
 
 
 def test_a_claim_from_before_a_record_that_is_in_the_log_already_is_stale() -> None:
