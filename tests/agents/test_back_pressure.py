@@ -25,7 +25,7 @@ BURST = 20
 LITTLE = 200_000
 """Bytes a second that the broker takes from a worker, a tenth of what the burst makes it write."""
 CLIENTS = [f"aiokafka-producer-{FIRST_PRODUCER + number}" for number in (1, 2, 3)]
-FOLD_AHEAD = 2_000
+FOLD_AHEAD = 1_000
 """Instead of the worker's own, which a few thousand events would not reach on a machine that is busy elsewhere."""
 FETCH_BYTES = 1 << 20
 """That a fetch brings of a partition, if more than one record is in it."""
