@@ -6,14 +6,14 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from agents import metrics
 from agents.security import OPEN, Security
-from agents.stores import FENCE_KEY, LostFenceError, Statement, Store, StoreError, read_fence, read_headers
+from agents.stores import FENCE_KEY, LostFenceError, Store, StoreError, read_fence
 
 log = logging.getLogger(__name__)
 
@@ -126,19 +126,19 @@ class _Recovery:
             heal[tp.topic, tp.partition] = keys
         return Recovered(records, heal)
 
-    def _glimpse(self, store: Store, record: Any) -> None:
-        if record.key == FENCE_KEY:
-            store.hint(read_fence(record.value or b"", store.form))
+    def _glimpse(self, store: Store, records: Sequence[Any]) -> None:
+        for record in records:
+            if record.key == FENCE_KEY:
+                store.hint(read_fence(record.value or b"", store.form))
 
-    def _take(self, store: Store, record: Any) -> None:
-        top, form = read_headers(record.headers)
-        store.recover(Statement(record.offset, record.key, record.value, top, form))
+    def _take(self, store: Store, records: Sequence[Any]) -> None:
+        store.recover_all(records)
 
     async def _read(
         self,
         starts: Mapping[TopicPartition, int],
         ends: Mapping[TopicPartition, int],
-        take: Callable[[Store, Any], None],
+        take: Callable[[Store, Sequence[Any]], None],
         report: str = "",
     ) -> int:
         """Hand the records from `starts` to `ends`, and a few that came meanwhile, to `take`."""
@@ -156,9 +156,7 @@ class _Recovery:
             fetched = await consumer.getmany(*todo, timeout_ms=200)
             now = time.monotonic()
             for tp, records in fetched.items():
-                store = stores[tp]
-                for record in records:
-                    take(store, record)
+                take(stores[tp], records)
                 read += len(records)
                 remaining.set(max(0, total - read))
                 heard = now

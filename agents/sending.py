@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -128,6 +128,7 @@ class Sender:
         self.timeout_s = timeout_s
         self._kafka = kafka
         self._producer: AIOKafkaProducer | None = None
+        self._turns: defaultdict[tuple[str, int], asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def start(self) -> None:
         """Connect."""
@@ -184,13 +185,39 @@ class Sender:
                 pending: list[tuple[tuple[str, int], asyncio.Future[Any], int]] = []
                 for (topic, number), queue in queues.items():
                     batch, count = queue.popleft()
-                    future = await self._producer.send_batch(batch, self._prefix + topic, partition=number)
+                    future = await self._put(self._producer, topic, number, batch)
                     pending.append(((topic, number), future, count))
                 for target, future, count in pending:
                     first = (await future).offset
                     begun = spans.get(target)
                     spans[target] = Span(first if begun is None else begun.first, first + count - 1)
         return spans
+
+    async def _put(
+        self, producer: AIOKafkaProducer, topic: str, number: int, batch: Any
+    ) -> asyncio.Future[Any]:
+        """Hand a batch to the client library when the one before it in its partition has arrived.
+
+        The library would wait too, but it adds all former waits to each, and gives up after seconds where a
+        hundred wait in line.
+        """
+        turn = self._turns[topic, number]
+        await turn.acquire()
+        try:
+            future: asyncio.Future[Any] = await producer.send_batch(
+                batch, self._prefix + topic, partition=number
+            )
+        except BaseException:
+            turn.release()
+            raise
+
+        def arrived(future: asyncio.Future[Any]) -> None:
+            # Nothing may follow a batch that failed. Who no longer waits for one has cancelled it, not the library.
+            if future.cancelled() or future.exception() is None:
+                turn.release()
+
+        future.add_done_callback(arrived)
+        return future
 
     def _batches(self, topic: str, records: Sequence[Record]) -> deque[tuple[Any, int]]:
         """Build closed batches, each with its number of records."""

@@ -13,15 +13,16 @@ import pytest
 import rocksdict
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from agents import stores
+from agents import statements
+from agents.statements import Statement
 from agents.stores import (
     FENCE_KEY,
     ForeignWriterError,
     LostFenceError,
-    Statement,
     Store,
     StoreError,
     read_fence,
+    top_header,
     write_fence,
 )
 from streams.formats import StateFormat
@@ -43,8 +44,8 @@ class Memory:
     def get(self, key: bytes) -> bytes | None:
         return self.held.get(key)
 
-    def items(self) -> Iterator[tuple[bytes, bytes]]:
-        return iter(self.held.items())
+    def items(self, from_key: bytes) -> Iterator[tuple[bytes, bytes]]:
+        return iter([(key, row) for key, row in sorted(self.held.items()) if key >= from_key])
 
     def write(self, batch: Batch, options: Unlogged | None = None) -> None:
         for held in (self.held,) if options is not None and options.disable_wal else (self.held, self.safe):
@@ -96,10 +97,15 @@ class Histories(RuleBasedStateMachine):
     def begin(self) -> None:
         self.patch = pytest.MonkeyPatch()
         self.fake = SimpleNamespace(
-            Rdict=Memory, WriteBatch=Batch, WriteOptions=Unlogged, Options=rocksdict.Options
+            Rdict=Memory,
+            WriteBatch=Batch,
+            WriteOptions=Unlogged,
+            Options=rocksdict.Options,
+            BlockBasedOptions=rocksdict.BlockBasedOptions,
+            DBCompressionType=rocksdict.DBCompressionType,
         )
         self.patch.setattr("agents.stores.rocksdict", self.fake)
-        self.patch.setattr(stores, "CHUNK", 3)
+        self.patch.setattr(statements, "CHUNK", 3)
         self.log: list[tuple[bytes, bool]] = []
         self.changelog: list[Statement] = []
         self.end = 0  # of the changelog
@@ -158,6 +164,39 @@ class Histories(RuleBasedStateMachine):
 
     def local(self, store: Store, crash: bool = True) -> dict[bytes, bytes]:
         return dict(store._db.safe if crash else store._db.held)
+
+    def fetched(self, unread: Iterable[Statement], at_once: int) -> Iterator[list[Any]]:
+        """Statements as the client library hands them over, so many at once."""
+        records = [
+            SimpleNamespace(offset=s.offset, key=s.key, value=s.row, headers=top_header(s.top, s.format))
+            for s in unread
+        ]
+        for begin in range(0, len(records), at_once):
+            yield records[begin : begin + at_once]
+
+    @rule(copy=COPIES, hinted=st.sampled_from([0, 1, 2, 4]), at_once=st.sampled_from([1, 2, 5, 99]))
+    def recover_at_once(self, copy: int, hinted: int, at_once: int) -> None:
+        """Reading many records at once is the same as reading one by one."""
+        found = []
+        for is_plain in (True, False):
+            store = self.open(copy)
+            unread = [statement for statement in self.changelog if statement.offset > store.persisted]
+            for statement in unread[-hinted:] if hinted else ():
+                if statement.key == FENCE_KEY:
+                    store.hint(self.fence_of(statement.row))
+            if is_plain:
+                for statement in unread:
+                    store.recover(statement)
+            else:
+                for records in self.fetched(unread, at_once):
+                    store.recover_all(records)
+            heal: object
+            try:
+                heal = set(store.end_recovery(self.end - 1))
+            except LostFenceError:
+                heal = "lost"
+            found.append((heal, self.local(store), store.fence, store.persisted, store._open_top))
+        assert found[0] == found[1]
 
     @rule(copy=COPIES, hinted=st.sampled_from([0, 1, 2, 4]))
     def recover(self, copy: int, hinted: int) -> None:

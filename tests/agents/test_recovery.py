@@ -6,17 +6,18 @@ import asyncio
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from kafka import KafkaProducer
 from kafka.admin import KafkaAdminClient, NewTopic
 
-from agents import metrics, recovery, stores
+from agents import metrics, recovery, statements
 from agents.broker import EmbeddedKafka
 from agents.recovery import Recovered, recover
 from agents.sending import Record, Sender
+from agents.statements import Fetched
 from agents.stores import FENCE_KEY, Store, StoreError, top_header, write_fence
 from schemas.topics import TOPICS
 from streams.processors import Fence
@@ -79,20 +80,20 @@ def test_a_long_changelog_without_fences_on_the_way_is_not_held_in_memory(
 ) -> None:
     """As compaction leaves it: it keeps only the last fence."""
     monkeypatch.setattr(recovery, "TAIL", 50)
-    monkeypatch.setattr(stores, "CHUNK", 100)
+    monkeypatch.setattr(statements, "CHUNK", 100)
     for number in range(1_000):
         changelog.write(b"v%d" % number, b"1", number)
     changelog.fence(999)
     store = changelog.store()
     most = 0
-    take = Store.recover
+    take = Store.recover_all
 
-    def watch(self: Store, statement: stores.Statement) -> None:
+    def watch(self: Store, records: Sequence[Fetched]) -> None:
         nonlocal most
-        take(self, statement)
-        most = max(most, len(self._pending))
+        take(self, records)
+        most = max(most, len(self._standing.beyond))
 
-    monkeypatch.setattr(Store, "recover", watch)
+    monkeypatch.setattr(Store, "recover_all", watch)
     assert changelog.recover(store).records == 1_001
     assert len(list(store.rows())) == 1_000
     assert most <= 100
@@ -109,13 +110,13 @@ def test_the_log_and_a_metric_show_how_far_it_is(
     store = changelog.store()
     remaining = metrics.recovering_records.labels()
     seen = []
-    take = Store.recover
+    take = Store.recover_all
 
-    def watch(self: Store, statement: stores.Statement) -> None:
-        take(self, statement)
+    def watch(self: Store, records: Sequence[Fetched]) -> None:
+        take(self, records)
         seen.append(remaining._value.get())
 
-    monkeypatch.setattr(Store, "recover", watch)
+    monkeypatch.setattr(Store, "recover_all", watch)
     with caplog.at_level("INFO"):
         changelog.recover(store)
     assert seen[0] == 1_001

@@ -132,6 +132,25 @@ def test_nothing_follows_a_batch_that_failed() -> None:
     with_fake(test)
 
 
+def test_units_take_turns_in_a_partition_and_none_follows_a_batch_that_failed() -> None:
+    async def test(sender: Sender, producer: Producer) -> None:
+        sending = [asyncio.ensure_future(sender.send({("a", 0): records(b"%d" % n)})) for n in range(4)]
+        await asyncio.sleep(0.01)
+        assert producer.sent == [("p-a", 0, [b"0"])]
+        sending[0].cancel()  # its batch is on its way all the same, and the library keeps the order
+        await asyncio.sleep(0.01)
+        assert producer.sent[1:] == [("p-a", 0, [b"1"])]
+        producer.answers[1].set_result(type("Metadata", (), {"offset": 101}))
+        await asyncio.sleep(0.01)
+        assert producer.sent[2:] == [("p-a", 0, [b"2"])]
+        producer.answers[2].set_exception(OSError("refused"))
+        results = await asyncio.gather(*sending, return_exceptions=True)
+        assert [type(result) for result in results[1:]] == [dict, OSError, TimeoutError]
+        assert len(producer.sent) == 3
+
+    with_fake(test)
+
+
 def test_a_broker_that_does_not_answer_ends_it() -> None:
     async def test(sender: Sender, producer: Producer) -> None:
         sender.timeout_s = 0.05
@@ -163,6 +182,23 @@ def test_state_may_be_larger_than_other_records() -> None:
             await sender.send({(changelog, 0): [Record(b"v", b"x" * (STATE_RECORD_BYTES + 1), [])]})
 
     with_fake(test)
+
+
+def test_a_hundred_units_in_line_at_one_partition_wait_no_longer_than_it_takes(kafka: EmbeddedKafka) -> None:
+    """The client library's own queue adds up all former waits at each, and gave up after a part of the limit."""
+    topic = f"sending-{uuid.uuid4().hex[:8]}"
+    admin = KafkaAdminClient(bootstrap_servers=kafka.bootstrap)
+    admin.create_topics([NewTopic(name=topic, num_partitions=1, replication_factor=1)])
+    admin.close()
+
+    async def run() -> list[int]:
+        sender = Sender(kafka.bootstrap, timeout_s=10.0)
+        await sender.start()
+        spans = await asyncio.gather(*(sender.send({(topic, 0): records(b"x")}) for _ in range(300)))
+        await sender.stop()
+        return [span.first for result in spans for span in result.values()]
+
+    assert asyncio.run(run()) == list(range(300))
 
 
 def test_a_real_broker_keeps_the_order_and_tells_the_offsets(kafka: EmbeddedKafka) -> None:

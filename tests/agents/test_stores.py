@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from agents import stores
+from agents import statements
+from agents.statements import Statement
 from agents.stores import (
     FENCE_KEY,
     ForeignWriterError,
-    Statement,
     Store,
     StoreError,
     lock_folder,
@@ -23,7 +24,7 @@ from agents.stores import (
     write_fence,
 )
 from streams.processors import Fence
-from tests.agents.histories import Histories
+from tests.agents.histories import KEYS, Histories
 
 TestHistories = Histories.TestCase
 TestHistories.settings = settings(max_examples=200, stateful_step_count=40)
@@ -39,6 +40,39 @@ def history() -> Iterator[Histories]:
 
 A, B = (b"va", False), (b"vb", False)
 ORDER = random.Random(0)
+
+
+RECORDS = st.tuples(st.sampled_from([*KEYS, FENCE_KEY]), st.integers(0, 9), st.booleans(), st.booleans())
+"""Key, top, whether it is of the first format, whether it is a deletion."""
+
+
+@settings(max_examples=300)
+@given(
+    records=st.lists(RECORDS, max_size=12),
+    known=st.integers(-1, 5),
+    hinted=st.sampled_from([0, 1, 12]),
+    at_once=st.sampled_from([1, 3, 12]),
+    is_mixed=st.booleans(),
+)
+def test_whatever_stands_in_a_changelog_it_may_be_read_many_records_at_once(
+    records: list[tuple[bytes, int, bool, bool]], known: int, hinted: int, at_once: int, is_mixed: bool
+) -> None:
+    history = Histories()
+    history.begin()
+    history.version = 2
+    if known >= 0:
+        history.copies = [{FENCE_KEY: write_fence(Fence(2, known)), b"va": b'[null,["va@3"]]'}]
+    for offset, (key, top, is_first, is_deleted) in enumerate(records):
+        form = 1 if is_first and is_mixed else 2
+        row: bytes | None = b'[null,"%b@%d"]' % (key, top) if form == 1 else b'[null,["%b@%d"]]' % (key, top)
+        if key == FENCE_KEY:
+            row = write_fence(Fence(form, top))
+        elif is_deleted:
+            row = None
+        history.changelog.append(Statement(offset, key, row, top, form))
+    history.end = len(records)
+    history.recover_at_once(0, hinted, at_once)
+    history.teardown()
 
 
 def test_a_row_that_compaction_would_keep_wrongly_is_healed_also_after_a_crash_before_it_was(
@@ -154,13 +188,13 @@ def test_real_rocksdb_keeps_rows_fence_and_position_over_a_restart(tmp_path: Pat
 def test_a_compacted_changelog_is_recovered_without_holding_it_in_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stores, "CHUNK", 10)
+    monkeypatch.setattr(statements, "CHUNK", 10)
     store = Store(tmp_path / "0")
     store.hint(Fence(offset=999))
     most = 0
     for number in range(500):
         store.recover(Statement(number, b"v%d" % number, b"1", number))
-        most = max(most, len(store._pending))
+        most = max(most, len(store._standing.beyond) + len(store._standing.fresh))
     store.recover(Statement(500, FENCE_KEY, fence_row(999), 999))
     assert store.end_recovery() == []
     assert most <= 10
@@ -175,6 +209,26 @@ def test_a_recovery_that_was_broken_off_begins_again_where_it_began(tmp_path: Pa
     store.close()
     store = Store(tmp_path / "0")
     assert (store.fence, store.persisted) == (None, -1)
+    store.close()
+
+
+def test_what_the_local_copy_knew_before_does_not_let_an_older_row_win(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two late rows of zombies: the first says the same as the newest, the second is older than that."""
+    monkeypatch.setattr(statements, "CHUNK", 1)
+    store = Store(tmp_path / "0")
+    store.end_recovery()
+    store.write([], fence_row(5), 5, 0, 0)
+    store.close()
+    store = Store(tmp_path / "0")
+    store.hint(Fence(offset=10))
+    store.recover(Statement(1, b"va", None, 10))
+    store.recover(Statement(2, b"va", None, 3))
+    store.recover(Statement(3, b"va", b"old", 7))
+    store.recover(Statement(4, FENCE_KEY, fence_row(10), 10))
+    assert store.end_recovery() == [b"va"]
+    assert store.get(b"va") is None
     store.close()
 
 

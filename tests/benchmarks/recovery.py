@@ -106,7 +106,8 @@ def measure(kafka: str, visitors: int, writes: int) -> None:
         deployment = Deployment(kafka, Path(folder))
         try:
             for _ in range(2):  # the first start compiles, joins anew and makes the topics' first records
-                _, _, cpu_idle, mb_idle = take_over(deployment)
+                idle, _, cpu_idle, mb_idle = take_over(deployment)
+            say("recovery_of_nothing_s", idle)
             shutil.rmtree(Path(folder) / "a")
             asyncio.run(fill(deployment, visitors, writes))
             for kind in ("cold", "warm"):
