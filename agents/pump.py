@@ -26,6 +26,7 @@ from faust.assignor import PartitionAssignor
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
+from agents.lanes import Lanes
 from agents.merging import LAG, LIVE_MS, Merge
 from agents.pacing import paced
 from agents.source_units import InputPartition
@@ -80,6 +81,7 @@ class PumpConsumer(driver.Consumer):
         self._seek_back: set[TP] = set()
         self._sought: dict[TP, tuple[int, int]] = {}
         self._merge = Merge()
+        self._lanes = Lanes(lambda error: self.app.runner.crash(70, f"folding failed: {error!r}"))
         super().__init__(*args, **kwargs)
 
     def _new_consumer_thread(self) -> _PacedThread:
@@ -143,7 +145,7 @@ class PumpConsumer(driver.Consumer):
         wanted = active_partitions
         if active_partitions:
             # No partitions would mean all of them.
-            wanted = active_partitions - self._merge.full() or active_partitions
+            wanted = active_partitions - self._merge.full() - self._lanes.busy() or active_partitions
         return await super()._getmany(wanted, timeout)
 
     async def _drain_messages(self, fetcher: Any) -> None:
@@ -189,8 +191,10 @@ class PumpConsumer(driver.Consumer):
             self._seek_back.add(tp)
         elif opened is not None:
             self._hold(tp, opened, batch)
-        else:
+        elif self.app.runner.is_urgent(tp.topic):
             await self._fold_log(tp, units, batch, epoch)
+        else:
+            await self._lanes.begin(tp, self._fold_log(tp, units, batch, epoch))
 
     async def _fold_log(self, tp: TP, units: list[LogUnit], batch: list[Any], epoch: int) -> None:
         for unit in units:

@@ -32,7 +32,7 @@ from typing import Any, cast
 from faust.types import TP
 
 from agents.deployments import Deployment
-from agents.marking import Marker
+from agents.marking import LOG, Marker
 from agents.pump import PumpApp, PumpConsumer, WholeAssignor
 from agents.sending import Sender
 from agents.source_units import InputPartition
@@ -144,6 +144,10 @@ class Runner:
         inputs = self.deployment.topics_of_sources
         name = topic.removeprefix(self.deployment.prefix)
         return inputs.index(name) + 1 if name in inputs else 0
+
+    def is_urgent(self, topic: str) -> bool:
+        """Whether subscribers wait for what is made of a log: of the one that marks are written into."""
+        return topic == self.deployment.prefix + LOG
 
     def crash(self, code: int, reason: str) -> None:
         """End this process at once; whoever starts next goes on where it was."""

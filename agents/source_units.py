@@ -7,12 +7,11 @@ several topics, stand in the visitors' log nearly as they happened.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Sequence
 
 from faust.types import TP
 
-from agents.sending import Sender
-from agents.units import Fetched, Unit
+from agents.units import Fetched, Outlet, Unit
 from schemas.marks import Progress
 from streams.processors import SourceProcessor
 from streams.stages import SourceStage
@@ -74,21 +73,12 @@ class SourceUnit(Unit):
         What to do with a record.
     out_of_orderness_ms
         See `SourceProcessor`.
-    sender, partitions, crash, checkpoint, check
-        See `Unit`.
+    outlet
+        What it writes through.
     """
 
-    def __init__(
-        self,
-        stage: SourceStage,
-        out_of_orderness_ms: int,
-        sender: Sender,
-        partitions: Mapping[str, int],
-        crash: Callable[[int, str], None],
-        checkpoint: Callable[[str, str], Awaitable[None]] | None = None,
-        check: Callable[[], None] | None = None,
-    ) -> None:
-        super().__init__(stage.name, sender, partitions, crash, checkpoint, check)
+    def __init__(self, stage: SourceStage, out_of_orderness_ms: int, outlet: Outlet) -> None:
+        super().__init__(stage.name, outlet)
         self._source_stage = stage
         self._out_of_orderness_ms = out_of_orderness_ms
         self.inputs: dict[TP, InputPartition] = {}

@@ -22,7 +22,7 @@ from agents.recovery import recover
 from agents.sending import Sender
 from agents.source_units import InputPartition, SourceUnit
 from agents.stores import FENCE_KEY, Store, StoreError
-from agents.units import LogUnit, Unit
+from agents.units import LogUnit, Outlet, Unit
 from streams.processors import LogProcessor
 from streams.stages import LogStage
 
@@ -87,7 +87,7 @@ class Takeover:
     sender
         For what the units write.
     crash, check
-        See `Unit`.
+        See `Outlet`.
     progress
         Called whenever the takeover has got on.
     """
@@ -101,9 +101,7 @@ class Takeover:
         progress: Callable[[], None],
     ) -> None:
         self._deployment = deployment
-        self._sender = sender
-        self._crash = crash
-        self._check = check
+        self._outlet = Outlet(sender, deployment.partitions, crash, deployment.checkpoint, check)
         self._progress = progress
 
     async def fill(self, owned: Owned, consumer: PumpConsumer) -> None:
@@ -155,10 +153,7 @@ class Takeover:
     def _add_inputs(self, owned: Owned, begin: dict[TP, int]) -> None:
         deployment = self._deployment
         for source in deployment.sources:
-            unit = SourceUnit(
-                source, deployment.out_of_orderness_ms, self._sender, deployment.partitions, self._crash,
-                deployment.checkpoint, self._check,
-            )  # fmt: skip
+            unit = SourceUnit(source, deployment.out_of_orderness_ms, self._outlet)
             for tp, offset in begin.items():
                 topic = tp.topic.removeprefix(deployment.prefix)
                 if topic in source.inputs:
@@ -182,7 +177,5 @@ class Takeover:
         while chunk := list(itertools.islice(rows, ROWS_AT_ONCE)):
             processor.context.state.restore(chunk)
             await asyncio.sleep(0)
-        return LogUnit(
-            processor, first if fence is None else fence.offset + 1, store, deployment.changelog(stage.name),
-            self._sender, deployment.partitions, self._crash, deployment.checkpoint, self._check,
-        )  # fmt: skip
+        next_offset = first if fence is None else fence.offset + 1
+        return LogUnit(processor, next_offset, store, deployment.changelog(stage.name), self._outlet)

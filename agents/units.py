@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from agents import metrics
@@ -25,8 +26,8 @@ FOLD_AHEAD = 10_000
 AHEAD_BYTES = 16 << 20
 """and bytes of their outputs, for a record may have 256 KiB; a slice may go beyond that."""
 SLICE = 200
-"""Records folded between two looks at the event loop (about 20 ms): heartbeats and other units get their turn."""
-FOLD_S = 0.03
+"""Records folded between two looks at the event loop at most: heartbeats and other units get their turn."""
+FOLD_S = 0.01
 """No slice takes longer than this, a single record apart: a visitor with thousands of clicks costs milliseconds a
 record, and a slice of them would hold up the event loop beyond the lease, again after each restart."""
 STORE_EVERY_S = 2.0
@@ -51,6 +52,29 @@ class DroppedError(Exception):
     """The partition is no longer ours: nothing of it may be written any more."""
 
 
+@dataclass(frozen=True)
+class Outlet:
+    """What all units of a worker write through, and whom they ask and tell.
+
+    Attributes
+    ----------
+    sender, partitions
+        Where outputs go; topic to number of partitions.
+    crash
+        Called with an exit code and a reason when a unit can't go on; must not return.
+    checkpoint
+        Awaited with stage and step between the writes; see `Deployment`.
+    check
+        Called before each write; must not return when this worker may have been given up by the group.
+    """
+
+    sender: Sender
+    partitions: Mapping[str, int]
+    crash: Callable[[int, str], None]
+    checkpoint: Callable[[str, str], Awaitable[None]] | None = None
+    check: Callable[[], None] = lambda: None
+
+
 class Unit:
     """What units have in common: outputs that wait, and one task that writes them, a batch at a time.
 
@@ -58,14 +82,8 @@ class Unit:
     ----------
     stage
         Name of the stage.
-    sender, partitions
-        Where outputs go; topic to number of partitions.
-    crash
-        Called with an exit code and a reason when the unit can't go on; must not return.
-    checkpoint
-        Awaited with stage and step between the writes; see `Deployment`.
-    check
-        Called before each write; must not return when this worker may have been given up by the group.
+    outlet
+        What it writes through.
 
     Attributes
     ----------
@@ -79,24 +97,13 @@ class Unit:
         Set while all that was folded is written; while more may be folded.
     """
 
-    def __init__(
-        self,
-        stage: str,
-        sender: Sender,
-        partitions: Mapping[str, int],
-        crash: Callable[[int, str], None],
-        checkpoint: Callable[[str, str], Awaitable[None]] | None = None,
-        check: Callable[[], None] | None = None,
-    ) -> None:
+    def __init__(self, stage: str, outlet: Outlet) -> None:
         self.stage = stage
         self.dead = False
         self.pending = 0
         self.pending_bytes = 0
-        self._sender = sender
-        self._partitions = partitions
-        self._crash = crash
-        self._checkpoint = checkpoint
-        self._check = check
+        self._outlet = outlet
+        self._check = outlet.check
         self._source = f"/culdesac/{stage}".encode()
         self._spent = metrics.stage_cpu_seconds.labels(stage)
         self._batched = metrics.batch_records.labels(stage)
@@ -133,9 +140,9 @@ class Unit:
 
     def _take(self, outputs: Iterable[Output]) -> None:
         """Put outputs where they wait to be sent."""
-        outbox = self._outbox
+        outbox, partitions = self._outbox, self._outlet.partitions
         for output in outputs:
-            targets, record = encode(output, self._partitions, self._source)
+            targets, record = encode(output, partitions, self._source)
             self.pending_bytes += len(record.value or b"")
             for target in targets:
                 if target in outbox:
@@ -169,10 +176,10 @@ class Unit:
         except (DroppedError, asyncio.CancelledError):
             pass
         except ForeignWriterError as error:
-            self._crash(76, str(error))
+            self._outlet.crash(76, str(error))
         except BaseException as error:  # noqa: BLE001  # whatever it is, this worker must not go on
             if not self.dead:
-                self._crash(70, f"writing a batch of {self} failed: {error!r}")
+                self._outlet.crash(70, f"writing a batch of {self} failed: {error!r}")
         finally:
             self.idle.set()
             self.room.set()
@@ -188,12 +195,11 @@ class Unit:
         raise NotImplementedError
 
     async def _step(self, name: str) -> None:
-        if self._checkpoint is not None:
-            await self._checkpoint(self.stage, name)
+        if self._outlet.checkpoint is not None:
+            await self._outlet.checkpoint(self.stage, name)
         if self.dead:
             raise DroppedError
-        if self._check is not None:
-            self._check()
+        self._check()
 
     async def _send_outputs(self) -> None:
         """Send the outputs of all that was folded, and wait until they are acknowledged."""
@@ -203,7 +209,7 @@ class Unit:
         self.room.set()
         await self._step("folded")
         if outbox:
-            await self._sender.send(outbox)
+            await self._outlet.sender.send(outbox)
             now_ms, observe = time.time() * 1000, metrics.enriched_seconds.labels().observe
             for received_ms in received:
                 observe(max(0.0, (now_ms - received_ms) / 1000))
@@ -231,8 +237,8 @@ class LogUnit(Unit):
         First offset to fold.
     store, changelog
         Where the state is kept, near and far.
-    sender, partitions, crash, checkpoint, check
-        See `Unit`.
+    outlet
+        What it writes through.
 
     Attributes
     ----------
@@ -246,13 +252,9 @@ class LogUnit(Unit):
         next_offset: int,
         store: Store,
         changelog: str,
-        sender: Sender,
-        partitions: Mapping[str, int],
-        crash: Callable[[int, str], None],
-        checkpoint: Callable[[str, str], Awaitable[None]] | None = None,
-        check: Callable[[], None] | None = None,
+        outlet: Outlet,
     ) -> None:
-        super().__init__(processor.stage.name, sender, partitions, crash, checkpoint, check)
+        super().__init__(processor.stage.name, outlet)
         self.processor = processor
         self.partition = processor.partition
         self.next_offset = next_offset
@@ -287,14 +289,14 @@ class LogUnit(Unit):
         A fence in a new format goes first: a version that does not know the format then refuses all.
         """
         self.store.holds = True
-        check, self._check = self._check, None  # nobody keeps the lease before the partitions are open
+        self._check = lambda: None  # nobody keeps the lease before the partitions are open
         for begin in range(0, len(keys), ROWS_AGAIN):
             if not begin:
                 await self._flush()
             self._store_at = 0.0
             self.processor.context.state.touch(keys[begin : begin + ROWS_AGAIN])
             await self._flush()
-        self.store.holds, self._check = False, check
+        self.store.holds, self._check = False, self._outlet.check
         self._store_at = 0.0
         self.touch()
 
@@ -370,7 +372,7 @@ class LogUnit(Unit):
         headers = top_header(next_offset - 1, processor.fence.format)
         records = [Record(key, row, headers) for key, row in rows]
         records.append(Record(FENCE_KEY, fence, headers))
-        spans = await self._sender.send({target: records})
+        spans = await self._outlet.sender.send({target: records})
         await self._step("changelog")
         self.store.write(rows, fence, next_offset - 1, *spans[target])
         state.settle()

@@ -28,6 +28,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from agents import pump as pump_module
+from agents.lanes import Lanes
 from agents.merging import ENOUGH, HOLD_S, Merge
 from agents.pump import PumpApp, PumpConsumer, WholeAssignor
 from agents.units import SLICE
@@ -256,6 +257,7 @@ class FakeRunner:
     def __init__(self, *units: FakeUnit) -> None:
         self.held = list(units)
         self.is_open = True
+        self.lanes: set[str] = set()
         inputs = {tp: opened for unit in units for tp, opened in unit.inputs.items()}
         self.owned = SimpleNamespace(inputs=inputs)
 
@@ -264,6 +266,9 @@ class FakeRunner:
 
     def input_of(self, tp: TP) -> Any:
         return self.owned.inputs.get(tp) if self.is_open else None
+
+    def is_urgent(self, topic: str) -> bool:
+        return topic not in self.lanes
 
     def rank(self, topic: str) -> int:
         return ["visitor-events", "page-views", "orders"].index(topic)
@@ -285,6 +290,7 @@ class Pump:
         self.consumer = made
         self.consumer._epoch, self.consumer._seek_back, self.consumer._sought = 0, set(), {}
         self.consumer._merge = Merge()
+        self.consumer._lanes = Lanes(self._failed)
         self.ends: dict[TP, int] = {}
         self.consumer.highwater = self.ends.get
         self.consumer.flow_active = True
@@ -294,6 +300,9 @@ class Pump:
         self.sought: list[int] = []
         self.consumer.seek = self._seek
         self.refuses = False
+
+    def _failed(self, error: BaseException) -> None:
+        raise error
 
     async def _seek(self, tp: TP, offset: int) -> None:
         if self.refuses:
@@ -618,6 +627,32 @@ def test_a_full_unit_holds_the_pump_until_there_is_room() -> None:
         assert unit.folded == [0]
 
     asyncio.run(run())
+
+
+def test_a_full_unit_of_a_log_that_nobody_waits_for_holds_nothing_up_but_itself() -> None:
+    unit = FakeUnit()
+    pump = Pump(unit)
+    pump.runner.lanes = {PARTITION.topic}
+    fetched: list[set[TP]] = []
+
+    async def fetch(self: Any, wanted: set[TP], timeout: float) -> None:
+        fetched.append(wanted)
+
+    async def scenario() -> None:
+        unit.room.clear()
+        await pump.consumer._hand_over(PARTITION, [SimpleNamespace(offset=0)], None, 0)
+        await asyncio.sleep(0)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(driver.Consumer, "_getmany", fetch)
+            await pump.consumer._getmany({PARTITION, VIEWS}, 1.0)
+            unit.room.set()
+            while unit.next_offset == 0 or pump.consumer._lanes.busy():
+                await asyncio.sleep(0)
+            await pump.consumer._getmany({PARTITION, VIEWS}, 1.0)
+
+    asyncio.run(scenario())
+    assert fetched == [{VIEWS}, {PARTITION, VIEWS}]
+    assert pump.consumer._read_offset == {PARTITION: 0}
 
 
 def test_a_commit_that_failed_is_not_taken_for_done(monkeypatch: pytest.MonkeyPatch) -> None:

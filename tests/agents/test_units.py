@@ -15,7 +15,7 @@ from agents import units
 from agents.sending import Record, Sender, Span
 from agents.source_units import SourceUnit
 from agents.stores import FENCE_KEY, ForeignWriterError, Store, read_fence, read_headers
-from agents.units import FOLD_AHEAD, SLICE, LogUnit
+from agents.units import FOLD_AHEAD, SLICE, LogUnit, Outlet
 from schemas.marks import Mark, Progress
 from schemas.visitor_events import VisitorInteraction
 from streams.processors import PART, LogProcessor
@@ -68,13 +68,9 @@ class Bench:
         self.checks = 0
         self.steps: list[str] = []
         self.changelog_end = 0
-        self.unit = LogUnit(
-            LogProcessor(Echo(1), 0), next_offset, cast(Store, self), CHANGELOG, cast(Sender, self), COUNTS,
-            self.crash, self.checkpoint, self.check,
-        )  # fmt: skip
-        self.source = SourceUnit(
-            Letters(), 0, cast(Sender, self), COUNTS, self.crash, self.checkpoint, self.check
-        )
+        outlet = Outlet(cast(Sender, self), COUNTS, self.crash, self.checkpoint, self.check)
+        self.unit = LogUnit(LogProcessor(Echo(1), 0), next_offset, cast(Store, self), CHANGELOG, outlet)
+        self.source = SourceUnit(Letters(), 0, outlet)
 
     def crash(self, code: int, reason: str) -> None:
         self.crashes.append((code, reason))

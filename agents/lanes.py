@@ -1,0 +1,43 @@
+"""Lanes: logs whose records nobody waits for are folded beside the others, a batch of a partition at a time.
+
+The copy of a page view is due at once; what pages and models make of a minute is not, and at the end of each minute
+it takes a while for all of them together. Folded in turn, that while would be added to whatever comes meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from faust.types import TP
+
+
+class Lanes:
+    """Work on partitions that goes on while others are looked after.
+
+    Parameters
+    ----------
+    failed
+        Called with the error when a piece of work has failed; must not return.
+    """
+
+    def __init__(self, failed: Callable[[BaseException], None]) -> None:
+        self._failed = failed
+        self._tasks: dict[TP, asyncio.Task[None]] = {}
+
+    def busy(self) -> set[TP]:
+        """Partitions that are being worked on, of which no more should be fetched."""
+        return {tp for tp, task in self._tasks.items() if not task.done()}
+
+    async def begin(self, tp: TP, work: Coroutine[Any, Any, None]) -> None:
+        """Begin to work on a partition, when what was begun on it before has ended."""
+        if (before := self._tasks.get(tp)) is not None:
+            await asyncio.wait([before])
+        self._tasks[tp] = asyncio.ensure_future(self._run(work))
+
+    async def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except Exception as error:  # noqa: BLE001  # whatever it is, this worker must not go on
+            self._failed(error)

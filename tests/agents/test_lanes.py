@@ -1,0 +1,80 @@
+"""Lanes: partitions of which nobody waits are worked on beside the others, each in its order."""
+
+from __future__ import annotations
+
+import asyncio
+
+from faust.types import TP
+
+from agents.lanes import Lanes
+
+ONE, OTHER = TP("site-events", 0), TP("site-events", 1)
+
+
+class Bench:
+    """Work that goes on when its gate is opened."""
+
+    def __init__(self) -> None:
+        self.failures: list[BaseException] = []
+        self.lanes = Lanes(self.failures.append)
+        self.said: list[str] = []
+        self.gates = {name: asyncio.Event() for name in "abc"}
+
+    async def work(self, name: str) -> None:
+        self.said.append(f"{name} begins")
+        await self.gates[name].wait()
+        self.said.append(f"{name} ends")
+
+
+def test_other_work_goes_on_meanwhile() -> None:
+    async def scenario() -> list[str]:
+        bench = Bench()
+        await bench.lanes.begin(ONE, bench.work("a"))
+        await bench.lanes.begin(OTHER, bench.work("b"))
+        await asyncio.sleep(0)
+        assert bench.lanes.busy() == {ONE, OTHER}
+        bench.gates["b"].set()
+        for _ in range(4):
+            await asyncio.sleep(0)
+        assert bench.lanes.busy() == {ONE}
+        bench.gates["a"].set()
+        for _ in range(4):
+            await asyncio.sleep(0)
+        assert bench.lanes.busy() == set()
+        return bench.said
+
+    assert asyncio.run(scenario()) == ["a begins", "b begins", "b ends", "a ends"]
+
+
+def test_batches_of_one_partition_follow_each_other() -> None:
+    async def scenario() -> list[str]:
+        bench = Bench()
+        await bench.lanes.begin(ONE, bench.work("a"))
+        second = asyncio.ensure_future(bench.lanes.begin(ONE, bench.work("b")))
+        for _ in range(4):
+            await asyncio.sleep(0)
+        assert not second.done()
+        for name in "ab":
+            bench.gates[name].set()
+        await second
+        for _ in range(4):
+            await asyncio.sleep(0)
+        return bench.said
+
+    assert asyncio.run(scenario()) == ["a begins", "a ends", "b begins", "b ends"]
+
+
+def test_work_that_fails_is_told() -> None:
+    async def scenario() -> list[BaseException]:
+        bench = Bench()
+
+        async def fail() -> None:
+            raise ValueError("as it must be told")
+
+        await bench.lanes.begin(ONE, fail())
+        for _ in range(4):
+            await asyncio.sleep(0)
+        return bench.failures
+
+    [error] = asyncio.run(scenario())
+    assert str(error) == "as it must be told"
