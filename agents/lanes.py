@@ -1,4 +1,4 @@
-"""Lanes: logs whose records nobody waits for are folded beside the others, a batch of a partition at a time.
+"""Lanes: logs whose records nobody waits for are folded beside the others, one fetched batch at a time.
 
 The copy of a page view is due at once; what pages and models make of a minute is not, and at the end of each minute
 it takes a while for all of them together. Folded in turn, that while would be added to whatever comes meanwhile.
@@ -16,6 +16,8 @@ from faust.types import TP
 class Lanes:
     """Work on partitions that goes on while others are looked after.
 
+    One piece at a time: what is folded in one go is written in one batch, and many small ones cost more.
+
     Parameters
     ----------
     failed
@@ -25,9 +27,10 @@ class Lanes:
     def __init__(self, failed: Callable[[BaseException], None]) -> None:
         self._failed = failed
         self._tasks: dict[TP, asyncio.Task[None]] = {}
+        self._turn = asyncio.Lock()
 
     def busy(self) -> set[TP]:
-        """Partitions that are being worked on, of which no more should be fetched."""
+        """Partitions with work that is not done, of which no more should be fetched."""
         return {tp for tp, task in self._tasks.items() if not task.done()}
 
     async def begin(self, tp: TP, work: Coroutine[Any, Any, None]) -> None:
@@ -38,6 +41,7 @@ class Lanes:
 
     async def _run(self, work: Coroutine[Any, Any, None]) -> None:
         try:
-            await work
+            async with self._turn:
+                await work
         except Exception as error:  # noqa: BLE001  # whatever it is, this worker must not go on
             self._failed(error)
