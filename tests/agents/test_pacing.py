@@ -3,25 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 from typing import Any
 
 import pytest
-from aiokafka.consumer import AIOKafkaConsumer
-from aiokafka.consumer.fetcher import Fetcher
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.pacing import AT_ONCE, FETCHES_PER_S, Pace, paced
-
-
-def test_the_client_asks_for_records_where_the_pace_is_put_between() -> None:
-    found = list(inspect.signature(Fetcher._proc_fetch_request).parameters)
-    assert found == ["self", "assignment", "node_id", "request"], "fetches are asked for without a pace"
-    assert "self._fetcher = Fetcher(" in inspect.getsource(AIOKafkaConsumer.start)
-    assert "self._proc_fetch_request(assignment, node_id, request)" in inspect.getsource(
-        Fetcher._fetch_requests_routine
-    )
 
 
 @settings(derandomize=True, deadline=None, max_examples=60)

@@ -15,7 +15,8 @@ from typing import Any, cast
 
 import aiokafka
 import pytest
-from aiokafka.consumer.fetcher import READ_UNCOMMITTED, PartitionRecords
+from aiokafka.consumer import AIOKafkaConsumer
+from aiokafka.consumer.fetcher import READ_UNCOMMITTED, Fetcher, PartitionRecords
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.errors import IllegalStateError
 from aiokafka.producer.message_accumulator import BatchBuilder, MessageAccumulator
@@ -66,6 +67,14 @@ METHODS = [
         "_getmany",
         ["active_partitions", "timeout"],
         "inputs that are ahead are fetched all the same",
+    ),
+    (driver.Consumer, "_new_consumer_thread", [], "fetches are asked for without a pace"),
+    (driver.AIOKafkaConsumerThread, "_ensure_consumer", [], "fetches are asked for without a pace"),
+    (
+        Fetcher,
+        "_proc_fetch_request",
+        ["assignment", "node_id", "request"],
+        "fetches are asked for without a pace",
     ),
     (driver.Consumer, "highwater", ["tp"], "inputs that are behind are not waited for"),
     (driver.Consumer, "seek_to_committed", [], "a takeover can't begin"),
@@ -145,6 +154,12 @@ def test_fetched_records_are_what_the_clients_decoder_makes() -> None:
         (0, 7, b"k", b"v", [("n", b"1")])
     ]
     assert not isinstance(found[0], ConsumerRecord), "each record is copied again"
+
+
+def test_the_client_asks_for_records_where_the_pace_is_put_between() -> None:
+    assert "self._fetcher = Fetcher(" in inspect.getsource(AIOKafkaConsumer.start)
+    asked = inspect.getsource(Fetcher._fetch_requests_routine)
+    assert "self._proc_fetch_request(assignment, node_id, request)" in asked
 
 
 def test_membership_is_told_by_the_coordinators_generation(consumer: PumpConsumer) -> None:

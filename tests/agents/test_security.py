@@ -36,10 +36,13 @@ from schemas.topics import TOPICS
 from streams.event_files import find_files, read_events
 from streams.flow import stages
 from streams.intake import Intake
+from streams.models import Models
 from streams.processors import Fence
 from streams.settings import Settings
 from tests.agents.product import ROOT, SECRET, replayed
 from tests.agents.secure_kafka import CERTIFIED_USER, PASSWORD, PLAIN_USER, SecureKafka
+
+FORMAT = Models.state_format
 
 
 @pytest.fixture(scope="module")
@@ -182,10 +185,10 @@ def test_every_client_gets_in_by_plain_and_by_certificate(
         sender = Sender(settings.kafka, security=security)
         await sender.start()
         changelog = "culdesac-models-changelog"
-        fence = Record(FENCE_KEY, write_fence(Fence()), top_header(0))
+        fence = Record(FENCE_KEY, write_fence(Fence(format=FORMAT.number)), top_header(0, FORMAT.number))
         await sender.send({(changelog, 0): [fence]})
         await sender.stop()
-        store = Store(tmp_path / "store")
+        store = Store(tmp_path / "store", FORMAT)
         try:
             return (await recover(settings.kafka, {(changelog, 0): store}, security=security)).records
         finally:

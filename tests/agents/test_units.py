@@ -227,7 +227,7 @@ def test_what_is_folded_during_a_flush_waits_for_the_next_one() -> None:
         assert "stored up to 0" in bench.writes
         assert bench.unit.done_offset == 1
         bench.gates["changelog"].set()
-        await asyncio.sleep(units.STORE_EVERY_S * 1.5)
+        await asyncio.sleep(units.STORE_AT_REST_S * 1.5)
         assert bench.rows[0][1] == msgspec.json.encode((2_000 + GAP_MS, Times([1_000, 2_000])))
         assert bench.unit.done_offset == 2
 
@@ -235,7 +235,7 @@ def test_what_is_folded_during_a_flush_waits_for_the_next_one() -> None:
 
 
 def test_outputs_go_out_at_once_and_state_at_a_pace_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(units, "STORE_EVERY_S", 0.1)
+    monkeypatch.setattr(units, "STORE_AT_REST_S", 0.1)
 
     async def test(bench: Bench) -> None:
         bench.unit.start()
@@ -250,6 +250,31 @@ def test_outputs_go_out_at_once_and_state_at_a_pace_of_its_own(monkeypatch: pyte
         assert bench.writes[-1] == "stored up to 3"
         assert bench.unit.done_offset == 4
         assert bench.unit.idle.is_set()
+
+    with_bench(test)
+
+
+def test_a_unit_that_is_never_at_rest_stores_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(units, "STORE_AT_REST_S", 0.05)
+    monkeypatch.setattr(units, "STORE_EVERY_S", 60.0)
+
+    async def test(bench: Bench) -> None:
+        bench.unit.start()
+        bench.unit.fold([letter(0, "ann", 1_000)])
+        await bench.settle()
+        gate = bench.gates["outputs"] = asyncio.Event()
+        bench.unit.fold([letter(1, "ann", 1_001)])
+        await bench.settle()
+        for offset in (2, 3):
+            bench.unit.fold([letter(offset, "ann", 1_000 + offset)])
+            await asyncio.sleep(0.06)
+            gate.set()
+            await bench.settle()
+        assert bench.writes.count("outputs acknowledged") == 3
+        assert bench.writes.count("changelog acknowledged") == 1
+        gate.set()
+        await asyncio.sleep(0.1)
+        assert bench.writes[-1] == "stored up to 3"
 
     with_bench(test)
 
@@ -328,20 +353,20 @@ def test_a_record_that_is_applied_in_part_is_sent_as_it_goes_and_stored_when_it_
         visitors = 3 * PART
         bench.unit.start()
         bench.unit.fold([letter(n, f"v{n}", 1_000) for n in range(visitors)])
-        await asyncio.sleep(units.STORE_EVERY_S * 1.5)
+        await asyncio.sleep(units.STORE_AT_REST_S * 1.5)
         bench.writes.clear()
         progress = Progress("page-views/0", visitors, 1_000 + GAP_MS + 1)
         mark = Fetched(visitors, msgspec.json.encode(Mark(1, (progress,))))
         after = letter(visitors + 1, "late", 2_000)
         assert bench.unit.fold([mark, after]) == 1
-        await asyncio.sleep(units.STORE_EVERY_S * 1.5)
+        await asyncio.sleep(units.STORE_AT_REST_S * 1.5)
         assert bench.unit.is_unfinished
         assert bench.unit.next_offset == visitors
         assert bench.writes == ["outputs sent", "outputs acknowledged"], "state of no offset was kept"
         while bench.unit.is_unfinished:
             bench.unit.fold([])
         assert bench.unit.next_offset == visitors + 1
-        await asyncio.sleep(units.STORE_EVERY_S * 1.5)
+        await asyncio.sleep(units.STORE_AT_REST_S * 1.5)
         assert bench.writes[-1] == f"stored up to {visitors}"
         assert bench.unit.fold([after]) == 1
         assert not bench.crashes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import dataclasses
 import os
 import sys
 import threading
@@ -63,7 +64,7 @@ class Faults:
 
     def hang_in_batch(self) -> None:
         for unit in self.runner.owned.units():
-            unit._checkpoint = hang
+            unit._outlet = dataclasses.replace(unit._outlet, checkpoint=hang)
 
     def hang_in_marks(self) -> None:
         self.runner.marker.mark = hang
