@@ -33,15 +33,15 @@ class Lanes:
         """Partitions with work that is not done, of which no more should be fetched."""
         return {tp for tp, task in self._tasks.items() if not task.done()}
 
-    async def begin(self, tp: TP, work: Coroutine[Any, Any, None]) -> None:
+    async def begin(self, tp: TP, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Begin to work on a partition, when what was begun on it before has ended."""
         if (before := self._tasks.get(tp)) is not None:
             await asyncio.wait([before])
         self._tasks[tp] = asyncio.ensure_future(self._run(work))
 
-    async def _run(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _run(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
             async with self._turn:
-                await work
+                await work()
         except Exception as error:  # noqa: BLE001  # whatever it is, this worker must not go on
             self._failed(error)

@@ -194,7 +194,7 @@ class PumpConsumer(driver.Consumer):
         elif self.app.runner.is_urgent(tp.topic):
             await self._fold_log(tp, units, batch, epoch)
         else:
-            await self._lanes.begin(tp, self._fold_log(tp, units, batch, epoch))
+            await self._lanes.begin(tp, lambda: self._fold_log(tp, units, batch, epoch))
 
     async def _fold_log(self, tp: TP, units: list[LogUnit], batch: list[Any], epoch: int) -> None:
         for unit in units:

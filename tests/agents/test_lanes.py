@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 from faust.types import TP
 
@@ -35,8 +36,8 @@ async def settle() -> None:
 def test_whoever_begins_work_goes_on_while_one_piece_after_the_other_is_done() -> None:
     async def scenario() -> list[str]:
         bench = Bench()
-        await bench.lanes.begin(ONE, bench.work("a"))
-        await bench.lanes.begin(OTHER, bench.work("b"))
+        await bench.lanes.begin(ONE, partial(bench.work, "a"))
+        await bench.lanes.begin(OTHER, partial(bench.work, "b"))
         bench.said.append("others go on")
         assert bench.lanes.busy() == {ONE, OTHER}
         bench.gates["a"].set()
@@ -53,8 +54,8 @@ def test_whoever_begins_work_goes_on_while_one_piece_after_the_other_is_done() -
 def test_batches_of_one_partition_follow_each_other() -> None:
     async def scenario() -> list[str]:
         bench = Bench()
-        await bench.lanes.begin(ONE, bench.work("a"))
-        second = asyncio.ensure_future(bench.lanes.begin(ONE, bench.work("b")))
+        await bench.lanes.begin(ONE, partial(bench.work, "a"))
+        second = asyncio.ensure_future(bench.lanes.begin(ONE, partial(bench.work, "b")))
         await settle()
         assert not second.done()
         for name in "ab":
@@ -73,7 +74,7 @@ def test_work_that_fails_is_told() -> None:
         async def fail() -> None:
             raise ValueError("as it must be told")
 
-        await bench.lanes.begin(ONE, fail())
+        await bench.lanes.begin(ONE, fail)
         await settle()
         return bench.failures
 
