@@ -81,7 +81,7 @@ class PumpConsumer(driver.Consumer):
         self._seek_back: set[TP] = set()
         self._sought: dict[TP, tuple[int, int]] = {}
         self._merge = Merge()
-        self._lanes = Lanes(lambda error: self.app.runner.crash(70, f"folding failed: {error!r}"))
+        self._lanes = Lanes(self._fail)
         super().__init__(*args, **kwargs)
 
     def _new_consumer_thread(self) -> _PacedThread:
@@ -173,7 +173,10 @@ class PumpConsumer(driver.Consumer):
             if not self.app.should_stop:
                 raise
         except BaseException as error:  # noqa: BLE001  # a dead consumer would be a silent stall
-            self.app.runner.crash(70, f"consuming failed: {error!r}")
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        self.app.runner.crash(70, f"consuming failed: {error!r}")
 
     # ---- handing over
 
