@@ -27,10 +27,11 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from agents.lanes import Lanes
+from agents.log_units import LogUnit
 from agents.merging import LAG, LIVE_MS, Merge
 from agents.pacing import paced
 from agents.source_units import InputPartition
-from agents.units import SLICE, LogUnit, Unit
+from agents.units import SLICE, Unit
 
 if TYPE_CHECKING:
     from agents.runner import Runner

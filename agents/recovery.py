@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from agents import metrics
+from agents.changelogs import FENCE_KEY, StoreError, read_fence
 from agents.security import OPEN, Security
-from agents.stores import FENCE_KEY, LostFenceError, Store, StoreError, read_fence
+from agents.stores import LostFenceError, Store
 
 log = logging.getLogger(__name__)
 

@@ -31,14 +31,16 @@ from typing import Any, cast
 
 from faust.types import TP
 
+from agents.changelogs import StoreError
 from agents.deployments import Deployment
+from agents.local_copies import lock_folder
+from agents.log_units import LogUnit
 from agents.marking import LOG, Marker
 from agents.pump import PumpApp, PumpConsumer, WholeAssignor
 from agents.sending import Sender
 from agents.source_units import InputPartition
-from agents.stores import ForeignWriterError, StoreError, lock_folder
+from agents.stores import ForeignWriterError
 from agents.takeover import Owned, Takeover
-from agents.units import LogUnit
 
 log = logging.getLogger(__name__)
 

@@ -17,32 +17,17 @@ its own fence, for a fence that comes later may make it count, nor one whose key
 
 from __future__ import annotations
 
-import fcntl
-import os
-import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import msgspec
-import rocksdict
-
+from agents.changelogs import FENCE_KEY, StoreError, read_fence, read_headers, write_fence
+from agents.local_copies import LocalCopy
 from agents.statements import RANK_BITS, Fetched, Standing, Statement
 from streams.formats import FormatError, StateFormat
 from streams.processors import Fence
 
-FENCE_KEY = b"\x00fence"
-BLOCK_BYTES = 16 << 10
-_PERSISTED_KEY = b"\x00changelog"
-_FIRST_KEY = b"\x01"
-_TOP_HEADER, _FORMAT_HEADER = "top", "format"
 _FIRST = StateFormat()
-_encode = msgspec.json.encode
-_decode_fence = msgspec.json.Decoder(Fence).decode
-
-
-class StoreError(RuntimeError):
-    """The state can't be used; the message says what to do."""
 
 
 class LostFenceError(StoreError):
@@ -53,127 +38,26 @@ class ForeignWriterError(StoreError):
     """Someone else has written to the changelog: what it wrote must be read before anything else is written."""
 
 
-def top_header(top: int, form: int = 1) -> list[tuple[str, bytes]]:
-    """Headers of a changelog record: the offset of the log up to which its statement holds, and its format.
-
-    >>> read_headers(top_header(17)), read_headers(top_header(18, 2))
-    ((17, 1), (18, 2))
-    """
-    headers = [(_TOP_HEADER, str(top).encode())]
-    if form != 1:
-        headers.append((_FORMAT_HEADER, str(form).encode()))
-    return headers
-
-
-def read_headers(headers: Iterable[tuple[str, bytes]]) -> tuple[int, int]:
-    """Offset of the log and format from the headers of a changelog record.
-
-    Raises
-    ------
-    StoreError
-        Something else wrote this record.
-    """
-    found = dict(headers)
-    try:
-        return int(found[_TOP_HEADER]), int(found.get(_FORMAT_HEADER, 1))
-    except (KeyError, ValueError):
-        raise StoreError(
-            "a changelog record without offset: does another program write to this topic?"
-        ) from None
-
-
-def lock_folder(directory: Path) -> int:
-    """Make a data folder and keep it for this process, until it ends; return the lock's file descriptor.
-
-    Raises
-    ------
-    StoreError
-        Another process has it.
-    """
-    directory.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(directory / "lock", os.O_CREAT | os.O_RDWR, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise StoreError(
-            f"{directory} is in use by another worker: give each worker a folder of its own"
-        ) from None
-    return descriptor
-
-
-class Store:
-    """Local copy of the state of one stage and partition.
+class Store(LocalCopy):
+    """The local copy of the state of one stage and partition, kept in step with its changelog.
 
     Parameters
     ----------
-    directory
-        Made where it is missing. A copy in an earlier format is put aside: it is rebuilt from the changelog.
-    form
-        Of the stage's state.
+    directory, form
+        See `LocalCopy`.
 
     Attributes
     ----------
-    fence
-        Newest fence in the local copy; None: there is no state yet.
-    persisted
-        Changelog offset from which on the next recovery does not need to read again.
     holds
         While it is set, `persisted` does not move: keys that must be written again are not yet.
-
-    Raises
-    ------
-    StoreError
-        Another process has it open, or its format can't be read.
     """
 
     def __init__(self, directory: Path, form: StateFormat = _FIRST) -> None:
-        self.directory = directory
-        self.form = form
         self.holds = False
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        for aside in directory.parent.glob(f"{directory.name}.aside*"):
-            shutil.rmtree(aside, ignore_errors=True)
-        self._open()
-        if self.fence is not None and self.fence.format != form.number:
-            self.start_over()
-
-    def start_over(self) -> None:
-        """Throw the local copy away: all is read from the changelog."""
-        self.close()
-        # A folder that is half removed could not be opened; so it gets out of the way in one step first.
-        aside = self.directory.with_name(f"{self.directory.name}.aside")
-        if self.directory.exists():
-            self.directory.rename(aside)
-            shutil.rmtree(aside, ignore_errors=True)
-        self._open()
+        super().__init__(directory, form)
 
     def _open(self) -> None:
-        directory = self.directory
-        options = rocksdict.Options(raw_mode=True)
-        options.create_if_missing(True)
-        options.set_write_buffer_size(16 << 20)
-        options.set_max_open_files(128)
-        options.set_keep_log_file_num(2)
-        # A takeover reads all rows: so it costs half of what it does with RocksDB's own choices.
-        options.set_compression_type(rocksdict.DBCompressionType.lz4())
-        blocks = rocksdict.BlockBasedOptions()
-        blocks.set_block_size(BLOCK_BYTES)
-        options.set_block_based_table_factory(blocks)
-        try:
-            self._db: Any = rocksdict.Rdict(str(directory), options)  # its types do not know raw mode
-        except Exception as error:
-            if "lock" in str(error).lower():
-                raise StoreError(
-                    f"{directory} is in use: another worker runs with this data directory; give each its own"
-                ) from error
-            raise StoreError(f"{directory} can't be opened ({error}); remove it, it is rebuilt") from error
-        self._unlogged = cast(Any, rocksdict).WriteOptions()  # its types take a property for a method
-        self._unlogged.disable_wal = True
-        row = self._db.get(FENCE_KEY)
-        self.fence: Fence | None = None if row is None else read_fence(row, self.form)
-        row = self._db.get(_PERSISTED_KEY)
-        self.persisted = -1 if row is None else int(row)
+        super()._open()
         self._read_to = self.persisted
         self._open_top = -1
         self._begin()
@@ -184,15 +68,6 @@ class Store:
         self._standing = Standing(base, self.get)
         self._last_fence = base, -1  # and its changelog offset
         self._format = 1 if self.fence is None else self.fence.format  # the latest that was read
-
-    def get(self, key: bytes, /) -> bytes | None:
-        """Row of a key, or None."""
-        row: bytes | None = self._db.get(key)
-        return row
-
-    def rows(self) -> Iterator[tuple[bytes, bytes]]:
-        """All rows of the state."""
-        return cast(Iterator[tuple[bytes, bytes]], self._db.items(from_key=_FIRST_KEY))
 
     # ---- while the partition is ours
 
@@ -220,15 +95,7 @@ class Store:
             )
         self._read_to = last
         moves = top >= self._open_top and not self.holds
-        self._put(rows, fence, last if moves else self.persisted)
-
-    def _put(self, rows: Iterable[tuple[bytes, bytes | None]], fence: bytes, persisted: int) -> None:
-        """Write rows and fence in one atomic step."""
-        batch = _batch(rows)
-        batch.put(FENCE_KEY, fence)
-        batch.put(_PERSISTED_KEY, str(persisted).encode())
-        self.persisted = persisted
-        self._db.write(batch)
+        self.put(rows, fence, last if moves else self.persisted)
 
     # ---- recovery
 
@@ -320,8 +187,7 @@ class Store:
         """
         standing = self._standing
         standing.settle()
-        # Without the log of writes it costs half; the fence is written after all of it is on disk.
-        self._db.write(_batch(standing.fresh.items()), self._unlogged)
+        self.put_early(standing.fresh.items())
         standing.fresh.clear()
 
     def end_recovery(self, read_to: int = -1) -> list[bytes]:
@@ -356,45 +222,7 @@ class Store:
                 unsettled.append(self._last_fence[1])
             self.fence.format = self.form.number
             row = write_fence(self.fence)
-            self._db.flush()
-            self._put((), row, min(unsettled) - 1 if unsettled else self._read_to)
+            self.flush()
+            self.put((), row, min(unsettled) - 1 if unsettled else self._read_to)
         self._begin()
         return heal
-
-    def close(self) -> None:
-        """Give the folder back."""
-        self._db.close()
-
-
-def _batch(rows: Iterable[tuple[bytes, bytes | None]]) -> Any:
-    batch = rocksdict.WriteBatch(raw_mode=True)
-    for key, row in rows:
-        if row is None:
-            batch.delete(key)
-        else:
-            batch.put(key, row)
-    return batch
-
-
-def write_fence(fence: Fence) -> bytes:
-    """Fence as its row."""
-    return _encode(fence)
-
-
-def read_fence(row: bytes, form: StateFormat = _FIRST) -> Fence:
-    """Fence of its row.
-
-    Raises
-    ------
-    StoreError
-        Its format can't be read.
-    """
-    try:
-        fence = _decode_fence(row)
-    except msgspec.MsgspecError as error:
-        raise StoreError(f"the state's fence can't be read: {error}") from error
-    try:
-        form.check(fence.format)
-    except FormatError as error:
-        raise StoreError(str(error)) from None
-    return fence

@@ -16,13 +16,15 @@ from dataclasses import dataclass, field
 
 from faust.types import TP
 
+from agents.changelogs import FENCE_KEY, StoreError
 from agents.deployments import Deployment
+from agents.log_units import LogUnit
 from agents.pump import PumpConsumer
 from agents.recovery import recover
 from agents.sending import Sender
 from agents.source_units import InputPartition, SourceUnit
-from agents.stores import FENCE_KEY, Store, StoreError
-from agents.units import LogUnit, Outlet, Unit
+from agents.stores import Store
+from agents.units import Outlet, Unit
 from streams.processors import LogProcessor
 from streams.stages import LogStage
 

@@ -11,13 +11,13 @@ from kafka.errors import KafkaError
 mode.loop.use("uvloop")
 
 from agents import garbage, metrics  # noqa: E402  # Faust binds to the event loop that is chosen when it is imported
+from agents.changelogs import StoreError  # noqa: E402
 from agents.deployments import Deployment  # noqa: E402
 from agents.grants import lacking, missing_grants  # noqa: E402
 from agents.runner import Runner  # noqa: E402
 from agents.secret import claim_secret, load_secret, makes_secret  # noqa: E402
 from agents.security import security_of  # noqa: E402
 from agents.settings import SettingsError, WorkerSettings  # noqa: E402
-from agents.stores import StoreError  # noqa: E402
 from agents.topics import NoKafkaError, TopicError, ensure_topics  # noqa: E402
 from agents.watchdog import Watchdog  # noqa: E402
 from streams.flow import stages  # noqa: E402

@@ -14,17 +14,9 @@ import rocksdict
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from agents import statements
+from agents.changelogs import FENCE_KEY, StoreError, read_fence, top_header, write_fence
 from agents.statements import Statement
-from agents.stores import (
-    FENCE_KEY,
-    ForeignWriterError,
-    LostFenceError,
-    Store,
-    StoreError,
-    read_fence,
-    top_header,
-    write_fence,
-)
+from agents.stores import ForeignWriterError, LostFenceError, Store
 from streams.formats import StateFormat
 from streams.processors import Fence
 
@@ -104,7 +96,7 @@ class Histories(RuleBasedStateMachine):
             BlockBasedOptions=rocksdict.BlockBasedOptions,
             DBCompressionType=rocksdict.DBCompressionType,
         )
-        self.patch.setattr("agents.stores.rocksdict", self.fake)
+        self.patch.setattr("agents.local_copies.rocksdict", self.fake)
         self.patch.setattr(statements, "CHUNK", 3)
         self.log: list[tuple[bytes, bool]] = []
         self.changelog: list[Statement] = []

@@ -2,8 +2,8 @@
 
     python -m tests.agents.probed_worker worker
 
-Figures go to the file that PROBE_OUT names, as JSON, whenever there is a greater one. PROBE_UNITS sets constants of
-`agents.units`, as ``FOLD_AHEAD=1000000``, to break what the test holds.
+Figures go to the file that PROBE_OUT names, as JSON, whenever there is a greater one. PROBE_UNITS sets constants,
+as ``FOLD_AHEAD=1000000``, to break what the test holds.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from faust.types import TP
 
-from agents import units
 from agents.commands import main
 from agents.merging import Merge
 from agents.units import Unit
 from streams.stages import Output
+from tests.agents.constants import set_constants
 
 OUT = "PROBE_OUT"
 UNITS = "PROBE_UNITS"
@@ -89,10 +89,7 @@ def _write(path: Path) -> None:
 
 def run() -> None:
     """Work, and tell."""
-    for patch in filter(None, os.environ.get(UNITS, "").split(",")):
-        name, _, value = patch.partition("=")
-        assert hasattr(units, name), name
-        setattr(units, name, int(value))
+    set_constants(os.environ.get(UNITS, ""))
     for name in ("_PRODUCER_CLIENT_ID_SEQUENCE",):
         assert hasattr(AIOKafkaProducer, name)
         setattr(AIOKafkaProducer, name, FIRST_PRODUCER)

@@ -15,10 +15,11 @@ from kafka.admin import KafkaAdminClient, NewTopic
 
 from agents import metrics, recovery, statements
 from agents.broker import EmbeddedKafka
+from agents.changelogs import FENCE_KEY, StoreError, top_header, write_fence
 from agents.recovery import Recovered, recover
 from agents.sending import Record, Sender
 from agents.statements import Fetched
-from agents.stores import FENCE_KEY, Store, StoreError, top_header, write_fence
+from agents.stores import Store
 from schemas.topics import TOPICS
 from streams.processors import Fence
 

@@ -21,6 +21,7 @@ from kafka import KafkaConsumer, TopicPartition
 from agents import doctor
 from agents.alerts import AlertReader
 from agents.broker import EmbeddedKafka
+from agents.changelogs import FENCE_KEY, top_header, write_fence
 from agents.grants import LOG_STAGES, ROLES, Grant, Role, commands, grants, missing_grants, show_grants
 from agents.progress import Bars
 from agents.publisher import Publisher
@@ -29,7 +30,7 @@ from agents.recovery import recover
 from agents.security import Security, security_of
 from agents.sending import Record, Sender
 from agents.settings import SettingsError, WorkerSettings, load_settings
-from agents.stores import FENCE_KEY, Store, top_header, write_fence
+from agents.stores import Store
 from agents.topics import TopicError, check_topics, ensure_topics
 from agents.worker import make_deployment
 from schemas.topics import TOPICS

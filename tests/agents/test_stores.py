@@ -12,17 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents import statements
+from agents.changelogs import FENCE_KEY, StoreError, read_headers, top_header, write_fence
+from agents.local_copies import lock_folder
 from agents.statements import Statement
-from agents.stores import (
-    FENCE_KEY,
-    ForeignWriterError,
-    Store,
-    StoreError,
-    lock_folder,
-    read_headers,
-    top_header,
-    write_fence,
-)
+from agents.stores import ForeignWriterError, Store
 from streams.processors import Fence
 from tests.agents.histories import KEYS, Histories
 

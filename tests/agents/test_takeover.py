@@ -14,10 +14,11 @@ import pytest
 from faust.types import TP
 
 from agents import takeover as takeover_module
+from agents.changelogs import StoreError
 from agents.deployments import Deployment
 from agents.recovery import Recovered
 from agents.runner import Runner
-from agents.stores import Store, StoreError
+from agents.stores import Store
 from tests.agents.toy_bench import Bench
 from tests.agents.toy_stages import Letters, Windows
 

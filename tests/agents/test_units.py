@@ -11,11 +11,13 @@ import msgspec
 import pytest
 from faust.types import TP
 
-from agents import units
+from agents import log_units, units
+from agents.changelogs import FENCE_KEY, read_fence, read_headers
+from agents.log_units import LogUnit
 from agents.sending import Record, Sender, Span
 from agents.source_units import SourceUnit
-from agents.stores import FENCE_KEY, ForeignWriterError, Store, read_fence, read_headers
-from agents.units import FOLD_AHEAD, SLICE, LogUnit, Outlet
+from agents.stores import ForeignWriterError, Store
+from agents.units import FOLD_AHEAD, SLICE, Outlet
 from schemas.marks import Mark, Progress
 from schemas.visitor_events import VisitorInteraction
 from streams.processors import PART, LogProcessor
@@ -36,7 +38,7 @@ class Fetched:
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A slice is not cut short because the machine is busy."""
-    monkeypatch.setattr(units, "FOLD_S", 60.0)
+    monkeypatch.setattr(log_units, "FOLD_S", 60.0)
 
 
 def letter(offset: int, visitor: str, time_ms: int) -> Fetched:
@@ -227,7 +229,7 @@ def test_what_is_folded_during_a_flush_waits_for_the_next_one() -> None:
         assert "stored up to 0" in bench.writes
         assert bench.unit.done_offset == 1
         bench.gates["changelog"].set()
-        await asyncio.sleep(units.STORE_AT_REST_S * 1.5)
+        await asyncio.sleep(log_units.STORE_AT_REST_S * 1.5)
         assert bench.rows[0][1] == msgspec.json.encode((2_000 + GAP_MS, Times([1_000, 2_000])))
         assert bench.unit.done_offset == 2
 
@@ -235,7 +237,7 @@ def test_what_is_folded_during_a_flush_waits_for_the_next_one() -> None:
 
 
 def test_outputs_go_out_at_once_and_state_at_a_pace_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(units, "STORE_AT_REST_S", 0.1)
+    monkeypatch.setattr(log_units, "STORE_AT_REST_S", 0.1)
 
     async def test(bench: Bench) -> None:
         bench.unit.start()
@@ -255,8 +257,8 @@ def test_outputs_go_out_at_once_and_state_at_a_pace_of_its_own(monkeypatch: pyte
 
 
 def test_a_unit_that_is_never_at_rest_stores_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(units, "STORE_AT_REST_S", 0.05)
-    monkeypatch.setattr(units, "STORE_EVERY_S", 60.0)
+    monkeypatch.setattr(log_units, "STORE_AT_REST_S", 0.05)
+    monkeypatch.setattr(log_units, "STORE_EVERY_S", 60.0)
 
     async def test(bench: Bench) -> None:
         bench.unit.start()
@@ -318,7 +320,7 @@ def test_outputs_that_wait_are_bounded_in_bytes_too(monkeypatch: pytest.MonkeyPa
 
 def test_records_that_take_long_give_others_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     async def test(bench: Bench) -> None:
-        monkeypatch.setattr(units, "FOLD_S", 0.0)
+        monkeypatch.setattr(log_units, "FOLD_S", 0.0)
         assert bench.unit.fold([letter(offset, "ann", 1_000) for offset in range(3)]) == 1
         assert (bench.unit.next_offset, bench.unit.pending) == (1, 1)
         assert bench.unit.fold([letter(offset, "ann", 1_000) for offset in range(1, 3)]) == 1
@@ -353,20 +355,20 @@ def test_a_record_that_is_applied_in_part_is_sent_as_it_goes_and_stored_when_it_
         visitors = 3 * PART
         bench.unit.start()
         bench.unit.fold([letter(n, f"v{n}", 1_000) for n in range(visitors)])
-        await asyncio.sleep(units.STORE_AT_REST_S * 1.5)
+        await asyncio.sleep(log_units.STORE_AT_REST_S * 1.5)
         bench.writes.clear()
         progress = Progress("page-views/0", visitors, 1_000 + GAP_MS + 1)
         mark = Fetched(visitors, msgspec.json.encode(Mark(1, (progress,))))
         after = letter(visitors + 1, "late", 2_000)
         assert bench.unit.fold([mark, after]) == 1
-        await asyncio.sleep(units.STORE_AT_REST_S * 1.5)
+        await asyncio.sleep(log_units.STORE_AT_REST_S * 1.5)
         assert bench.unit.is_unfinished
         assert bench.unit.next_offset == visitors
         assert bench.writes == ["outputs sent", "outputs acknowledged"], "state of no offset was kept"
         while bench.unit.is_unfinished:
             bench.unit.fold([])
         assert bench.unit.next_offset == visitors + 1
-        await asyncio.sleep(units.STORE_AT_REST_S * 1.5)
+        await asyncio.sleep(log_units.STORE_AT_REST_S * 1.5)
         assert bench.writes[-1] == f"stored up to {visitors}"
         assert bench.unit.fold([after]) == 1
         assert not bench.crashes

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import time
 
-from agents.stores import FENCE_KEY, read_fence, read_headers
+from agents.changelogs import FENCE_KEY, read_fence, read_headers
 from tests.agents.toy_bench import Bench
 from tests.agents.toy_stages import CountedWindows
 

@@ -14,7 +14,7 @@ from faust.types import TP
 
 from agents import metrics
 from agents import watchdog as watchdog_module
-from agents.stores import top_header
+from agents.changelogs import top_header
 from agents.watchdog import Watchdog
 from tests.agents.toy_bench import Bench
 

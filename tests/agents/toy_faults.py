@@ -17,8 +17,8 @@ from typing import Any
 from faust.transport.consumer import Consumer
 
 from agents import watchdog as watchdog_module
+from agents.log_units import LogUnit
 from agents.runner import Runner
-from agents.units import LogUnit
 from agents.watchdog import Watchdog
 from tests.agents.toy_stages import Windows
 

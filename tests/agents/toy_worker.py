@@ -18,9 +18,8 @@ import mode.loop
 
 mode.loop.use("uvloop")
 
-from agents import metrics  # noqa: E402  # the loop must be chosen before Faust is imported
+from agents import log_units, metrics  # noqa: E402  # the loop must be chosen before Faust is imported
 from agents import takeover as takeover_module  # noqa: E402
-from agents import units as units_module  # noqa: E402
 from agents.deployments import Deployment  # noqa: E402
 from agents.recovery import Recovered, Target, recover  # noqa: E402
 from agents.runner import Runner  # noqa: E402
@@ -101,7 +100,7 @@ def run(crash: str) -> None:
         instance_id=INSTANCE,
         checkpoint=checkpoint if STRETCH_S or crash or BLOCK_S else None,
     )
-    vars(units_module)["ROWS_AGAIN"] = 5
+    vars(log_units)["ROWS_AGAIN"] = 5
     if RECOVERY_S:
         vars(takeover_module)["recover"] = slow_recover
     runner = Runner(deployment)

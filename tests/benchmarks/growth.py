@@ -24,7 +24,8 @@ from typing import Any
 import msgspec
 
 from agents import garbage
-from agents.stores import Store, write_fence
+from agents.changelogs import write_fence
+from agents.stores import Store
 from agents.takeover import RECORDS_IN_MEMORY
 from streams.event_files import FileEvent
 from streams.flow import stages

@@ -16,7 +16,8 @@ import os
 import tempfile
 from pathlib import Path
 
-from agents.stores import Store, write_fence
+from agents.changelogs import write_fence
+from agents.stores import Store
 from agents.takeover import RECORDS_IN_MEMORY
 from schemas.visitor_events import VisitorPageView
 from streams.processors import LogProcessor

@@ -21,8 +21,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from agents.broker import EmbeddedKafka
+from agents.changelogs import FENCE_KEY, top_header, write_fence
 from agents.sending import Record, Sender
-from agents.stores import FENCE_KEY, top_header, write_fence
 from schemas.topics import partition
 from streams.processors import Fence, LogProcessor
 from streams.sessions import Sessions

@@ -25,7 +25,7 @@ OUT = "BENCHMARK_PARTS"
 #: Part, and what a file's name holds that shows it; the first that any frame shows, from the innermost one on.
 INNER = (
     ("changelog and outputs: batches, sending", ("/aiokafka/producer/", "/agents/sending.py")),
-    ("local store", ("/agents/stores.py",)),
+    ("local store", ("/agents/stores.py", "/agents/local_copies.py")),
     ("state rows (JSON), eviction", ("/streams/states.py",)),
 )
 STAGES = (

@@ -12,10 +12,11 @@ from typing import Any
 
 from faust.types import TP
 
-from agents import runner, sending, stores, takeover, units
+from agents import changelogs, log_units, runner, sending, takeover, units
+from agents.changelogs import FENCE_KEY
+from agents.log_units import LogUnit
 from agents.sending import Record, Sender, Span
-from agents.stores import FENCE_KEY, Store
-from agents.units import LogUnit
+from agents.stores import Store
 from schemas.timestamps import format_ms
 from streams import processors
 from streams.stages import Output
@@ -55,12 +56,12 @@ def keep_the_fence_behind() -> None:
     before: dict[int, tuple[processors.Fence, bytes]] = {}  # with the fence, lest its id be given to another
 
     def write_fence(fence: processors.Fence) -> bytes:
-        now = stores.write_fence(fence)
+        now = changelogs.write_fence(fence)
         late = before.get(id(fence), (fence, now))[1]
         before[id(fence)] = fence, now
         return late
 
-    vars(units)["write_fence"] = write_fence
+    vars(log_units)["write_fence"] = write_fence
 
 
 def drop_outputs(topic: str, share: float) -> Callable[[], None]:
@@ -96,7 +97,7 @@ def keep_state_at_home() -> None:
         }
 
     def write(self: Store, rows: Any, fence: bytes, top: int, first: int, last: int) -> None:
-        self._put(rows, fence, last)
+        self.put(rows, fence, last)
 
     _set(Sender, "send", fence_only)
     _set(Store, "write", write)

@@ -16,7 +16,7 @@ FILE_BYTES = "FAULTS_FILE_BYTES"
 CLOCK = "FAULTS_CLOCK"
 """File with the seconds by which the wall clock is wrong; looked at ten times a second."""
 UNITS = "FAULTS_UNITS"
-"""Constants of `agents.units` to set, as ``SLICE=7,FOLD_AHEAD=50``: other batches, other pace of writing state."""
+"""Constants of units to set, as ``SLICE=7,FOLD_AHEAD=50``: other batches, other pace of writing state."""
 MUTANT = "FAULTS_MUTANT"
 """A way to break the product, see `tests.faults.mutants`: the suite has to see it."""
 

@@ -35,13 +35,14 @@ def _shifted_time() -> float:
 # bounds the times of inputs.
 time.time = _shifted_time
 
-from agents import units, worker  # noqa: E402  # see above
+from agents import worker  # noqa: E402  # see above
 from agents.deployments import Deployment  # noqa: E402
 from agents.errors import sentence  # noqa: E402
 from agents.settings import WorkerSettings, load_settings  # noqa: E402
 from streams import intake, user_agents  # noqa: E402
 from streams.flow import stages  # noqa: E402
 from streams.settings import Settings  # noqa: E402
+from tests.agents.constants import set_constants  # noqa: E402
 from tests.faults import mutants  # noqa: E402
 from tests.faults.switches import CLOCK, CRASH, FILE_BYTES, HELD_MS, MUTANT, STRETCH_S, UNITS  # noqa: E402
 
@@ -66,10 +67,7 @@ def run(environment: Mapping[str, str], log_path: str) -> None:
     if FILE_BYTES in environment:
         most = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
         resource.setrlimit(resource.RLIMIT_FSIZE, (int(environment[FILE_BYTES]), most))
-    for patch in filter(None, environment.get(UNITS, "").split(",")):
-        name, _, value = patch.partition("=")
-        assert hasattr(units, name), name
-        setattr(units, name, type(getattr(units, name))(value))
+    set_constants(environment.get(UNITS, ""))
     if MUTANT in environment:
         mutants.MUTANTS[environment[MUTANT]]()
     _stop_between_writes(environment.get(CRASH, ":::0"), float(environment.get(STRETCH_S, "0")))
