@@ -19,8 +19,28 @@ def say(figure: str, value: float, **workload: Any) -> None:
     sys.stdout.flush()
 
 
+def say_machine() -> None:
+    """Print how fast this machine is just now, and how much of its time its host took away since the last time."""
+    say("machine_loop_cpu_s", loop_seconds(), loops=10_000_000)
+    spent = _cpu_ticks()
+    if _last:
+        stolen, whole = spent[0] - _last[0], spent[1] - _last[1]
+        say("machine_stolen_share", stolen / max(1, whole))
+    _last[:] = spent
+
+
+_last: list[int] = []
+
+
+def _cpu_ticks() -> tuple[int, int]:
+    """Ticks of all CPUs that the host took away, and all of them, since this machine began."""
+    # user, nice, system, idle, iowait, irq, softirq, steal: the kernel's Documentation/filesystems/proc.rst
+    ticks = [int(field) for field in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+    return ticks[7], sum(ticks)
+
+
 def loop_seconds() -> float:
-    """CPU seconds of a fixed piece of work: how fast this machine is just now."""
+    """CPU seconds of a fixed piece of work."""
     began = time.process_time()
     total = 0
     for number in range(10_000_000):

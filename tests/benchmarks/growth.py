@@ -35,7 +35,7 @@ from streams.sessions import Sessions
 from streams.settings import Settings
 from streams.shop import ShopConfig, traffic
 from tests.agents.product import END_MS, SECRET
-from tests.benchmarks.figures import loop_seconds, say
+from tests.benchmarks.figures import say, say_machine
 from tests.benchmarks.open_visitors import BATCH, START_MS, STEP_MS, VIEWS_EACH, view_of
 from tests.benchmarks.recovery import rows
 
@@ -219,13 +219,13 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", choices=kinds, default=kinds)
     given = parser.parse_args()
     garbage.look_seldom()
-    say("machine_loop_cpu_s", loop_seconds(), loops=10_000_000)
+    say_machine()
     for kind, measure in (("load", load), ("pages", pages), ("hot", hot)):
         if kind in given.only:
             measure(given.events)
     if "visitors" in given.only:
         visitors()
-    say("machine_loop_cpu_s", loop_seconds(), loops=10_000_000)
+    say_machine()
 
 
 if __name__ == "__main__":

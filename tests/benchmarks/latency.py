@@ -20,7 +20,7 @@ from typing import Any
 
 from agents.broker import EmbeddedKafka
 from tests.agents.product import Deployment
-from tests.benchmarks.figures import cpu_seconds, loop_seconds, quantile, rss_mb, say
+from tests.benchmarks.figures import cpu_seconds, quantile, rss_mb, say, say_machine
 from tests.benchmarks.live import SETTINGS, SPEED, STEADY_S, Playing, wait_until_taken_over
 from tests.benchmarks.subscribing import Subscriber, appended
 
@@ -38,13 +38,14 @@ def main() -> None:
     parser.add_argument("--silences", type=int, default=3)
     parser.add_argument("--steady", type=float, default=STEADY_S)
     given = parser.parse_args()
-    say("machine_loop_cpu_s", loop_seconds(), loops=10_000_000)
+    say_machine()
     with EmbeddedKafka() as kafka:
         for rate in given.rates:
             at_rate(kafka, rate, given.seconds, given.steady)
+            say_machine()
         if given.silences:
             after_silence(kafka, given.silences)
-    say("machine_loop_cpu_s", loop_seconds(), loops=10_000_000)
+    say_machine()
 
 
 class Cores:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from agents.broker import EmbeddedKafka
 from tests.agents.product import Deployment, shop_events
-from tests.benchmarks.figures import cpu_seconds, loop_seconds, rss_mb, say
+from tests.benchmarks.figures import cpu_seconds, rss_mb, say, say_machine
 from tests.benchmarks.live import wait_until_taken_over
 
 IDLE_S = 10.0
@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--hours", type=float, default=4.0)
     parser.add_argument("--sessions-per-hour", type=float, default=1000.0)
     given = parser.parse_args()
-    say("machine_loop_cpu_s", loop_seconds(), loops=10_000_000)
+    say_machine()
     events = shop_events(given.hours, given.sessions_per_hour)
     first = 0.0
     with EmbeddedKafka() as kafka:
@@ -57,6 +57,7 @@ def main() -> None:
                 ratio=round(cpu / first, 2), **workload)  # fmt: skip
             say("growth_partitions_idle_cores", idle, **workload)
             say("growth_partitions_rss_mb", rss, **workload)
+            say_machine()
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from streams.flow import Flow, stages
 from streams.replay import Replay
 from streams.settings import Settings
 from tests.agents.product import SECRET, Deployment, shop_events
-from tests.benchmarks.figures import loop_seconds, say
+from tests.benchmarks.figures import say, say_machine
 from tests.benchmarks.live import wait_until_taken_over
 from tests.benchmarks.product import views_in
 from tests.benchmarks.sampled_worker import OUT
@@ -120,12 +120,13 @@ def main() -> None:
     parser.add_argument("--sessions-per-hour", type=float, default=1000.0)
     given = parser.parse_args()
     garbage.look_seldom()
-    say("machine_loop_cpu_s", loop_seconds(), loops=10_000_000)
+    say_machine()
     events = shop_events(given.hours, given.sessions_per_hour)
     views = views_in(events)
     tell("replay", replay_parts(events), views)
     with EmbeddedKafka() as kafka:
         tell("worker", worker_parts(kafka.bootstrap, events), views)
+    say_machine()
 
 
 if __name__ == "__main__":

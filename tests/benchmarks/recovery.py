@@ -29,7 +29,7 @@ from streams.sessions import Sessions
 from streams.settings import Settings
 from streams.visitors import visitor_key
 from tests.agents.product import Deployment
-from tests.benchmarks.figures import cpu_seconds, loop_seconds, say
+from tests.benchmarks.figures import cpu_seconds, say, say_machine
 from tests.benchmarks.live import wait_until_taken_over
 from tests.benchmarks.open_visitors import START_MS, VIEWS_EACH, view_of
 
@@ -126,10 +126,11 @@ def main() -> None:
     parser.add_argument("--visitors", type=int, nargs="+", default=[300_000, 1_000_000])
     parser.add_argument("--writes", type=int, default=1)
     given = parser.parse_args()
-    say("machine_loop_cpu_s", loop_seconds(), loops=10_000_000)
+    say_machine()
     with EmbeddedKafka() as kafka:
         for visitors in given.visitors:
             measure(kafka.bootstrap, visitors, given.writes)
+            say_machine()
 
 
 if __name__ == "__main__":

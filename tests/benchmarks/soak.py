@@ -20,7 +20,7 @@ from pathlib import Path
 from agents.broker import EmbeddedKafka
 from agents.scrapes import scrape
 from tests.agents.product import Deployment
-from tests.benchmarks.figures import cpu_seconds, loop_seconds, rss_mb, say
+from tests.benchmarks.figures import cpu_seconds, rss_mb, say, say_machine
 from tests.benchmarks.live import SETTINGS, Playing, shop_at, wait_until_taken_over
 from tests.benchmarks.product import worker_seconds
 
@@ -76,7 +76,7 @@ def main() -> None:
     parser.add_argument("--load", type=float, default=0.7)
     parser.add_argument("--rate", type=float)
     given = parser.parse_args()
-    say("machine_loop_cpu_s", loop_seconds(), loops=10_000_000)
+    say_machine()
     with EmbeddedKafka() as kafka, tempfile.TemporaryDirectory() as folder:
         rate = given.rate
         if rate is None:
@@ -96,6 +96,7 @@ def main() -> None:
                 sent = playing.sent
         finally:
             deployment.close()
+    say_machine()
     workload = {"events_per_second": round(rate), "minutes": given.minutes, "events": sent}
     for name, values in (("rss_mb", watch.rss), ("lag_records", watch.lag), ("cores", watch.cores)):
         third = max(1, len(values) // 3)

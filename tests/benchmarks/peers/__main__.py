@@ -18,7 +18,7 @@ from typing import Any
 from agents.broker import EmbeddedKafka
 from agents.sending import Record, Sender
 from schemas.topics import partition
-from tests.benchmarks.figures import loop_seconds, say
+from tests.benchmarks.figures import say, say_machine
 from tests.benchmarks.peers.environment import MissingError, java_command, python
 from tests.benchmarks.peers.measuring import PARTITIONS, Figures, Peer, StoppedError, Topics
 from tests.benchmarks.peers.views import Views, make_views
@@ -139,7 +139,7 @@ def main() -> None:
     inputs = {"peers-views": make_views(given.views)}
     if any("Faust" in peer.name for peer in peers):
         inputs["peers-few-views"] = make_views(given.slow_views)
-    say("machine_loop_cpu_s", loop_seconds(), loops=10_000_000)
+    say_machine()
     rows: dict[str, tuple[Peer, int, list[Figures]]] = {}
     with EmbeddedKafka() as kafka:
         topics = Topics(kafka.bootstrap)
@@ -155,7 +155,7 @@ def main() -> None:
                 if got is not None:
                     row[2].append(got)
         topics.close()
-    say("machine_loop_cpu_s", loop_seconds(), loops=10_000_000)
+    say_machine()
     sys.stdout.write("\n" + table(rows))
 
 
