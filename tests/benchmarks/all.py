@@ -19,7 +19,7 @@ from typing import Any
 FULL = {
     "product": "--hours 20",
     "parts": "--hours 6",
-    "latency": "--rates 10 1000 5000 --seconds 30 --silences 3",
+    "latency": "--rates 10 1000 5000 --seconds 30 --silences 15",
     "open_visitors": "--visitors 100000 300000 1000000 --held 50000",
     "recovery": "--visitors 300000 1000000",
     "soak": "--minutes 10",

@@ -19,24 +19,31 @@ def say(figure: str, value: float, **workload: Any) -> None:
     sys.stdout.flush()
 
 
+class Stolen:
+    """How much of the machine's time its host takes away, since this was made."""
+
+    def __init__(self) -> None:
+        self._last = self._ticks()
+
+    def share(self) -> float:
+        """Part of all CPUs' time since the last time that this was asked."""
+        last, self._last = self._last, self._ticks()
+        return (self._last[0] - last[0]) / max(1, self._last[1] - last[1])
+
+    @staticmethod
+    def _ticks() -> tuple[int, int]:
+        # user, nice, system, idle, iowait, irq, softirq, steal: the kernel's Documentation/filesystems/proc.rst
+        ticks = [int(field) for field in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+        return ticks[7], sum(ticks)
+
+
+_stolen = Stolen()
+
+
 def say_machine() -> None:
-    """Print how fast this machine is just now, and how much of its time its host took away since the last time."""
+    """Print how fast this machine is just now, and how much of its time was taken away since the last time."""
     say("machine_loop_cpu_s", loop_seconds(), loops=10_000_000)
-    spent = _cpu_ticks()
-    if _last:
-        stolen, whole = spent[0] - _last[0], spent[1] - _last[1]
-        say("machine_stolen_share", stolen / max(1, whole))
-    _last[:] = spent
-
-
-_last: list[int] = []
-
-
-def _cpu_ticks() -> tuple[int, int]:
-    """Ticks of all CPUs that the host took away, and all of them, since this machine began."""
-    # user, nice, system, idle, iowait, irq, softirq, steal: the kernel's Documentation/filesystems/proc.rst
-    ticks = [int(field) for field in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
-    return ticks[7], sum(ticks)
+    say("machine_stolen_share", _stolen.share())
 
 
 def loop_seconds() -> float:

@@ -20,7 +20,7 @@ from pathlib import Path
 from agents.broker import EmbeddedKafka
 from agents.scrapes import scrape
 from tests.agents.product import Deployment
-from tests.benchmarks.figures import cpu_seconds, rss_mb, say, say_machine
+from tests.benchmarks.figures import Stolen, cpu_seconds, rss_mb, say, say_machine
 from tests.benchmarks.live import SETTINGS, Playing, shop_at, wait_until_taken_over
 from tests.benchmarks.product import worker_seconds
 
@@ -42,14 +42,17 @@ class Watch:
         self.rss: list[float] = []
         self.lag: list[float] = []
         self.cores: list[float] = []
+        self.stolen: list[float] = []
+        self._stolen = Stolen()
         self._at = time.monotonic()
 
     def look(self) -> None:
-        """Note memory (MB), lag (records) and cores used since the last look."""
+        """Note memory (MB), lag (records), cores used since the last look, and what the host took away."""
         self.rss.append(rss_mb(self._pid))
         cpu, now = cpu_seconds(self._pid), time.monotonic()
         self.cores.append((cpu - self._cpu) / (now - self._at))
         self._cpu, self._at = cpu, now
+        self.stolen.append(self._stolen.share())
         seen = scrape(self._port)
         if seen is not None:
             self.lag.append(seen.total("culdesac_lag_records"))
@@ -106,7 +109,8 @@ def main() -> None:
     for minute in range(len(watch.rss) // 60):
         some = slice(60 * minute, 60 * minute + 60)
         say("soak_minute_rss_mb", statistics.fmean(watch.rss[some]), minute=minute + 1,
-            lag_records=round(statistics.fmean(watch.lag[some] or [0.0])))  # fmt: skip
+            lag_records=round(statistics.fmean(watch.lag[some] or [0.0])),
+            stolen=round(statistics.fmean(watch.stolen[some]), 3))  # fmt: skip
 
 
 if __name__ == "__main__":
