@@ -22,7 +22,7 @@ AlertStatus: TypeAlias = Literal[
     "resolved",
     "reopened",
 ]
-AlertScope: TypeAlias = Literal["page", "template", "site"]
+AlertScope: TypeAlias = Literal["page", "template", "source", "device", "first_view", "site"]
 AlertCause: TypeAlias = Literal[
     "page_broke",
     "tag_broke",
@@ -43,10 +43,18 @@ class DeadEndAlert(
     alert_id: Annotated[Id, Meta(description="Hash of site, scope, value and opening.")]
     revision: Annotated[int, Meta(ge=1, description="Grows with each change; the highest holds.")]
     status: Annotated[AlertStatus, Meta(description="What has come of it.")]
-    page: Annotated[str, Meta(description="The page; the worst one where the scope is wider.")]
+    page: Annotated[
+        str,
+        Meta(description="The page; where the scope is wider the worst one, or empty if none stands out."),
+    ]
     template: Annotated[str, Meta(description="Kind of that page.")]
     site: Annotated[Id, Meta(description="Shop that it belongs to.")]
-    scope: Annotated[AlertScope, Meta(description="What is broken: a page, all pages of a kind, all pages.")]
+    scope: Annotated[
+        AlertScope,
+        Meta(
+            description="What is broken: a page, all pages of a kind, or all for some visitors, or for all."
+        ),
+    ]
     opened_at: Annotated[UtcTime, Meta(description="Event time at which it opened.")]
     updated_at: Annotated[UtcTime, Meta(description="Event time of this revision.")]
     resolved_at: Annotated[UtcTime | None, Meta(description="Event time at which it was over.")] = None
@@ -59,6 +67,10 @@ class DeadEndAlert(
     excess_high: Annotated[float | None, Meta(description="Upper end of it.")] = None
     money_at_stake: Annotated[AmountText | None, Meta(description="What the excess may have cost.")] = None
     currency: Annotated[Currency | None, Meta(description="Currency of the money at stake.")] = None
+    value: Annotated[
+        str | None, Meta(description="The template, source or device, where the scope is wider than a page.")
+    ] = None
+    part_of: Annotated[Id | None, Meta(description="The wider alert that stands for it now.")] = None
     sample_sessions: Annotated[
         list[str] | None, Meta(description="Some of the sessions that ended there.")
     ] = None

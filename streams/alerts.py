@@ -9,19 +9,51 @@ from __future__ import annotations
 from decimal import Decimal
 from hashlib import blake2b
 from math import sqrt
+from typing import NamedTuple
 
-from schemas.dead_end_alerts import AlertStatus, DeadEndAlert
+from schemas.dead_end_alerts import AlertScope, AlertStatus, DeadEndAlert
 from schemas.money import format_amount
 from schemas.timestamps import MAX_MS, format_ms
-from streams.page_records import OpenAlert, PageRecord
+from streams.page_records import OpenAlert, Suspicion
 from streams.rankings import INTERVAL_QUANTILE, INTERVAL_WIDENING
 from streams.settings import DAY_MS, MINUTE_MS
 from streams.stages import Output
+from streams.visitors import SEPARATOR
 
 UPDATE_EVERY_MS = 15 * MINUTE_MS
 """Pace of ``updated`` while an alert is open (event time)."""
 QUIET_MS = 3 * DAY_MS
 """An alert on a page that nobody has seen for so long is resolved: there is nothing left to lose there."""
+
+
+class Subject(NamedTuple):
+    """What an alert is about: a page, or a wider scope and the page that shows it most."""
+
+    site: str
+    scope: AlertScope
+    value: str
+    page: str
+    template: str
+
+    @property
+    def key(self) -> str:
+        """State key of the deadline at which the alert is given up."""
+        name = self.page if self.scope == "page" else f"{SEPARATOR}{self.scope}:{self.value}"
+        return f"q{self.site}{SEPARATOR}{name}"
+
+
+class Price(NamedTuple):
+    """What a visitor who goes on is worth.
+
+    Attributes
+    ----------
+    p_purchase, average_minor, currency
+        Probability that who goes on from such a page purchases; average order value in hundredths.
+    """
+
+    p_purchase: float
+    average_minor: float
+    currency: str | None
 
 
 def alert_id(site: str, scope: str, value: str, opened_ms: int) -> str:
@@ -33,53 +65,56 @@ def alert_id(site: str, scope: str, value: str, opened_ms: int) -> str:
     return blake2b(f"{site}|{scope}|{value}|{opened_ms}".encode(), digest_size=8).hexdigest()
 
 
-def open_alert(site: str, page: str, at_ms: int, evidence: float) -> OpenAlert:
-    """Open the alert of a page at an event time."""
-    return OpenAlert(alert_id(site, "page", page, at_ms), 1, at_ms, at_ms, at_ms, evidence)
+def open_alert(subject: Subject, at_ms: int, evidence: float) -> OpenAlert:
+    """Open an alert at an event time."""
+    name = alert_id(subject.site, subject.scope, subject.value, at_ms)
+    return OpenAlert(name, 1, at_ms, at_ms, at_ms, evidence)
 
 
 def alert_record(
-    site: str,
-    page: str,
-    record: PageRecord,
+    subject: Subject,
+    suspicion: Suspicion,
+    noise_variance: float,
     alert: OpenAlert,
     status: AlertStatus,
     at_ms: int,
-    p_purchase: float,
-    average_minor: float,
-    currency: str | None,
+    price: Price,
+    part_of: str | None = None,
 ) -> Output:
     """Say what has come of an alert.
 
     The excess is stalls beyond expectation since suspicion began; its 90 % interval counts binomial variance
-    and the page's noise between hours, widened like that of the ranking. Money at stake is the excess times the
+    and the noise between hours, widened like that of the ranking. Money at stake is the excess times the
     probability that a visitor of such a page purchases if he goes on, times the average order value.
 
     Parameters
     ----------
-    site, page, record, alert
+    subject, suspicion, noise_variance, alert
         What it is about.
     status, at_ms
         What happened, and when (event time).
-    p_purchase, average_minor, currency
-        For the money at stake; `average_minor` in hundredths.
+    price
+        For the money at stake.
+    part_of
+        Id of the wider alert that stands for it, where it is withdrawn.
     """
-    suspicion = record.suspicion
     excess = suspicion.stalls - suspicion.expected
     variance = suspicion.variance
-    error = sqrt(variance + record.state.noise_variance * variance * variance)
+    error = sqrt(variance + noise_variance * variance * variance)
     reach = INTERVAL_WIDENING * INTERVAL_QUANTILE * error
-    money = max(0.0, excess) * p_purchase * average_minor
+    money = max(0.0, excess) * price.p_purchase * price.average_minor
     at = format_ms(min(at_ms, MAX_MS))
     value = DeadEndAlert(
         id=alert.alert_id,
         alert_id=alert.alert_id,
         revision=alert.revision,
         status=status,
-        page=page,
-        template=record.template,
-        site=site,
-        scope="page",
+        page=subject.page,
+        template=subject.template,
+        site=subject.site,
+        scope=subject.scope,
+        value=subject.value if subject.scope != "page" else None,
+        part_of=part_of,
         opened_at=format_ms(min(alert.opened_ms, MAX_MS)),
         updated_at=at,
         resolved_at=at if status == "resolved" else None,
@@ -90,7 +125,8 @@ def alert_record(
         expected_exits=round(suspicion.expected, 2),
         excess_low=round(excess - reach, 2),
         excess_high=round(excess + reach, 2),
-        money_at_stake=None if currency is None else format_amount(Decimal(round(money)).scaleb(-2)),
-        currency=currency,
+        money_at_stake=None if price.currency is None else format_amount(Decimal(round(money)).scaleb(-2)),
+        currency=price.currency,
     )
-    return Output("dead-end-alerts", f"page:{page}", value, alert.alert_id, at_ms, alert.revision)
+    key = f"{subject.scope}:{subject.value}"
+    return Output("dead-end-alerts", key, value, alert.alert_id, at_ms, alert.revision)

@@ -9,6 +9,8 @@ All times are epoch milliseconds of event time. Decayed sums carry the time that
 of one page touches its own record, its template's and its site's, and no other.
 """
 
+from __future__ import annotations
+
 from math import exp, log
 from typing import Literal
 
@@ -131,6 +133,18 @@ class DecayedSums(msgspec.Struct, array_like=True, gc=False):
             self.residual *= kept
             self.variance *= kept
             self.at_ms = at_ms
+
+    def add(self, residual: float, variance: float, at_ms: int, half_life_ms: int) -> None:
+        """Add to the sums at a time that is not before the last one."""
+        self.decay_to(at_ms, half_life_ms)
+        self.residual += residual
+        self.variance += variance
+
+    def as_of(self, at_ms: int, half_life_ms: int) -> DecayedSums:
+        """Give the sums at a later time, and leave these as they are."""
+        sums = DecayedSums(self.residual, self.variance, self.at_ms)
+        sums.decay_to(at_ms, half_life_ms)
+        return sums
 
 
 class PageState(msgspec.Struct, array_like=True):

@@ -10,7 +10,7 @@ from schemas.marks import UNKNOWN_MS
 from schemas.site_events import Cell, PageMinute, SessionCorrection, SessionExample
 from streams.cell_regressions import CellRegression
 from streams.credits import SIZES, PageCredit, PurchaseModel
-from streams.evidence import PageState, SiteState, TemplateState
+from streams.evidence import DecayedSums, PageState, SiteState, TemplateState
 from streams.rankings import PageTotals
 from streams.settings import HOUR_MS
 from streams.states import KeyedState
@@ -90,7 +90,8 @@ class PageRecord(msgspec.Struct, array_like=True):
     """What is kept of a page. Its deadline is the hour at which it is scored.
 
     `views` and `stalls` come from minutes; `exits`, `reasons` and `totals` from closed sessions, `totals` on the
-    exits that were dead ends; `credit` from closed sessions too.
+    exits that were dead ends; `credit` from closed sessions too. `recent` are stalls beyond expectation of the last
+    while, without the common movement: they tell where it is that visitors are lost.
     """
 
     template: str
@@ -105,6 +106,7 @@ class PageRecord(msgspec.Struct, array_like=True):
     alert: OpenAlert | None = None
     revision: int = 0
     measured: Measured = msgspec.field(default_factory=Measured)
+    recent: DecayedSums = msgspec.field(default_factory=DecayedSums)
 
 
 class TemplateRecord(msgspec.Struct, array_like=True):
@@ -143,7 +145,8 @@ class Money(msgspec.Struct, array_like=True):
 class SiteRecord(msgspec.Struct, array_like=True):
     """What is kept of a site: the detector's state, money, and when its pages were scored.
 
-    `changed` are the pages to score at `score_ms`, which is set as long as there are any.
+    `changed` are the pages to score at `score_ms`, which is set as long as there are any. `went_on` counts the
+    sessions of more than one view, `purchased` those of them that purchased.
     """
 
     state: SiteState = msgspec.field(default_factory=SiteState)
@@ -152,6 +155,50 @@ class SiteRecord(msgspec.Struct, array_like=True):
     changed: list[str] = []
     score_ms: int | None = None
     scored_ms: int = UNKNOWN_MS
+    went_on: int = 0
+    purchased: int = 0
+
+
+class ScopeCounts(msgspec.Struct, array_like=True, gc=False):
+    """Views, stalls, expected stalls and their variance, of a page or a scope in a minute."""
+
+    views: int = 0
+    stalls: int = 0
+    expected: float = 0.0
+    variance: float = 0.0
+
+
+class ScopesMinute(msgspec.Struct, array_like=True):
+    """A minute of a site by scope, while its pages are handled."""
+
+    site: str
+    minute_ms: int
+    scopes: dict[str, ScopeCounts]
+
+
+class ScopeRecord(msgspec.Struct, array_like=True):
+    """What is kept of a scope that is wider than a page. `recent` is the sum of its pages'."""
+
+    state: PageState = msgspec.field(default_factory=PageState)
+    recent: DecayedSums = msgspec.field(default_factory=DecayedSums)
+    suspicion: Suspicion = msgspec.field(default_factory=Suspicion)
+    alert: OpenAlert | None = None
+
+
+class ScopesRecord(msgspec.Struct, array_like=True):
+    """What is kept of all wider scopes of a site.
+
+    `pools` are the detector's records by kind, for scopes of a kind are alike noisy; `known` all scopes; `watched`
+    those with evidence above the watch level; `open` those with an alert; `suspects` the pages with some evidence,
+    or that had some lately; `alerting` those with an alert.
+    """
+
+    pools: dict[str, SiteState] = {}
+    known: list[str] = []
+    watched: list[str] = []
+    open: list[str] = []
+    suspects: list[str] = []
+    alerting: list[str] = []
 
 
 class OpenAlerts(msgspec.Struct, array_like=True):
@@ -185,6 +232,9 @@ STATE_TYPES: dict[str, type] = {
     "q": OpenAlert,
     "z": Sizes,
     "o": OpenAlerts,
+    "w": ScopesMinute,
+    "g": ScopeRecord,
+    "h": ScopesRecord,
 }
 """First character of a state key to its type. ``q`` only holds the deadline of an alert on a page gone quiet."""
 

@@ -69,6 +69,9 @@ def _learn(
         before = sum(view.occurred_at <= purchased_at for view in views)
         # To purchase without another view is to go on too; views behind the purchase say nothing of it.
         went_on = templates[:before]
+    if went_on:
+        of_site.went_on += 1
+        of_site.purchased += purchased_at is not None
     for template in dict.fromkeys(went_on):
         key = f"t{site}{SEPARATOR}{template}"
         of_template: TemplateRecord = state.get(key)

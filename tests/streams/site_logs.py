@@ -26,8 +26,8 @@ AT_THE_END = 400 * HOUR_MS
 SITE = "shop.example"
 AT_ONCE = DetectorSettings(warm_ms=0)
 Record = PageMinute | SessionExample | SessionCorrection
-REST = {"p", "t", "s", "r"}
-"""What stays in the state of the stage: pages, templates, sites and regressions; nothing that waits."""
+REST = {"p", "t", "s", "r", "g", "h"}
+"""What stays in the state of the stage: pages, templates, sites, regressions and scopes; nothing that waits."""
 
 
 def page_of(name: str) -> str:

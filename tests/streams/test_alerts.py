@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 
 from schemas.dead_end_alerts import DeadEndAlert
 from schemas.timestamps import MAX_MS, format_ms
-from streams.alerts import alert_id, alert_record, open_alert
-from streams.page_records import OpenAlert, PageRecord, Suspicion
+from streams.alerts import Price, Subject, alert_id, alert_record, open_alert
+from streams.page_records import OpenAlert, Suspicion
 from streams.stages import Output
 
 NOON = 1_700_000_000_000
 PAGE = "shop.example/sizes"
+SUBJECT = Subject("shop", "page", PAGE, PAGE, "help")
 
 
 def said(
@@ -30,11 +31,10 @@ def said(
     currency: str | None = "EUR",
     at_ms: int = NOON,
 ) -> Output:
-    record = PageRecord("help", suspicion=suspicion)
-    record.state.noise_variance = noise
-    alert = open_alert("shop", PAGE, NOON - 60_000, 9.87654)
+    alert = open_alert(SUBJECT, NOON - 60_000, 9.87654)
     alert.revision = 3
-    return alert_record("shop", PAGE, record, alert, status, at_ms, p_purchase, average_minor, currency)
+    price = Price(p_purchase, average_minor, currency)
+    return alert_record(SUBJECT, suspicion, noise, alert, status, at_ms, price)
 
 
 def value(output: Output) -> DeadEndAlert:
@@ -58,7 +58,7 @@ def test_an_alert_is_named_by_what_it_is_about_and_when_it_opened() -> None:
 
 
 def test_an_alert_begins_with_its_first_revision() -> None:
-    alert = open_alert("shop", PAGE, NOON, 9.5)
+    alert = open_alert(SUBJECT, NOON, 9.5)
     assert alert == OpenAlert(alert_id("shop", "page", PAGE, NOON), 1, NOON, NOON, NOON, 9.5)
 
 

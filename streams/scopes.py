@@ -1,0 +1,119 @@
+"""Wider scopes than a page: a template, a source, a device, first views, the site; and which of them it is.
+
+What breaks for all mobiles breaks on every page a little. Each scope has the same detector as a page, without the
+common movement, for here that is the finding. A minute of a scope is one cell: n views of which Σm should stall, m
+with the effects of the pages. Π(1 + mᵢg) ≤ (1 + m̄g)ⁿ by Jensen's inequality, so what is put together weighs less
+than what it is made of, and the test stays on the safe side.
+
+One fault moves many scopes. The alert goes to the narrowest one inside of which it is, that is: outside of which
+there is little. All others are held until it is over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import exp
+
+from schemas.site_events import Cell
+from streams.evidence import DAY_MS, DecayedSums, DetectorSettings
+from streams.page_records import ScopeCounts
+from streams.regressions import MAX_LOGIT
+
+SITE = "site:"
+FIRST_VIEW = "first_view:first"
+MARGINS = {"site": 0.2, "template": 0.1, "source": 0.2, "device": 0.2, "first_view": 0.2}
+"""κ₀ of each kind."""
+OUTSIDE_SHARE = 0.35
+"""A fault is inside of a scope if the logit by which the rest moves is less than this part of the scope's own."""
+PRIOR = 10.0
+"""Variance that draws both towards zero."""
+NEARLY_ALL = 0.9
+"""A scope with this part of the site's variance can't be told from it: the site stands for both."""
+NEVER_MS = 10_000 * DAY_MS
+
+
+def detector_of(kind: str, page: DetectorSettings) -> DetectorSettings:
+    """Return how scopes of a kind are judged, beside how pages are."""
+    return DetectorSettings(
+        common=False,
+        margin=MARGINS[kind],
+        warm_ms=page.warm_ms,
+        newborn_after_ms=NEVER_MS,
+        threshold=page.threshold,
+        watch=page.watch,
+        close=page.close,
+    )
+
+
+def add_cells(
+    scopes: dict[str, ScopeCounts], template: str, effect: float, cells: Iterable[tuple[float, Cell]]
+) -> ScopeCounts:
+    """Add a page-minute to the scopes that it is part of, and return its own counts.
+
+    Parameters
+    ----------
+    scopes
+        Changed.
+    template, effect
+        Of the page; the effect as a logit.
+    cells
+        Expected logit without the page, and counts.
+
+    Examples
+    --------
+    >>> scopes: dict[str, ScopeCounts] = {}
+    >>> page = add_cells(scopes, "help", 0.0, [(0.0, Cell("paid", "mobile", True, 4, 3))])
+    >>> sorted(scopes)
+    ['device:mobile', 'first_view:first', 'site:', 'source:paid', 'template:help']
+    >>> scopes["site:"] == page
+    True
+    >>> page
+    ScopeCounts(views=4, stalls=3, expected=2.0, variance=1.0)
+    """
+    page = ScopeCounts()
+    for logit, cell in cells:
+        odds = exp(max(-MAX_LOGIT, min(MAX_LOGIT, logit + effect)))
+        n, y = cell.views, cell.stalls
+        expected = n * odds / (1.0 + odds)
+        variance = expected / (1.0 + odds)
+        _add(page, n, y, expected, variance)
+        names = f"source:{cell.source}", f"device:{cell.device}", FIRST_VIEW
+        for name in names if cell.first_view else names[:2]:
+            _add(_of(scopes, name), n, y, expected, variance)
+    for name in (SITE, f"template:{template}"):
+        _add(_of(scopes, name), page.views, page.stalls, page.expected, page.variance)
+    return page
+
+
+def _of(scopes: dict[str, ScopeCounts], name: str) -> ScopeCounts:
+    counts = scopes.get(name)
+    if counts is None:
+        counts = scopes[name] = ScopeCounts()
+    return counts
+
+
+def _add(counts: ScopeCounts, views: int, stalls: int, expected: float, variance: float) -> None:
+    counts.views += views
+    counts.stalls += stalls
+    counts.expected += expected
+    counts.variance += variance
+
+
+def is_inside(inner: DecayedSums, outer: DecayedSums) -> bool:
+    """Tell whether a fault seen in `outer` is that of `inner`, which is a part of it. Both as of the same time.
+
+    Examples
+    --------
+    Of 90 stalls too many on the site, 80 are on mobiles; then half of them, as of the views.
+
+    >>> is_inside(DecayedSums(80.0, 200.0), DecayedSums(90.0, 400.0))
+    True
+    >>> is_inside(DecayedSums(45.0, 200.0), DecayedSums(90.0, 400.0))
+    False
+    """
+    if inner.residual <= 0.0:
+        return False
+    inside = inner.residual / (inner.variance + PRIOR)
+    rest = max(0.0, outer.variance - inner.variance)
+    outside = (outer.residual - inner.residual) / (rest + PRIOR)
+    return outside < OUTSIDE_SHARE * inside

@@ -1,0 +1,121 @@
+"""A world played through the pages stage, from counts as the sessions stage would write them, and what was said."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from schemas.dead_end_alerts import DeadEndAlert
+from schemas.marks import Mark, Progress
+from schemas.site_events import Cell, PageMinute
+from streams.detection import DetectorSettings
+from streams.memory_states import MemoryState
+from streams.pages import Pages
+from streams.processors import LogProcessor
+from streams.settings import HOUR_MS, MINUTE_MS, Settings
+from streams.stages import Output
+from tests.benchmarks.truth.worlds import DEVICES, SOURCES, TEMPLATES, Views, World
+
+START_MS = 1_767_571_200_000
+"""Monday, 5 January 2026, 00:00 UTC."""
+UPSTREAM = "visitor-events/0"
+SITE = "shop"
+
+
+class Said(NamedTuple):
+    """An alert's record, and the minute (since the world's beginning) at which it could be read."""
+
+    minute: int
+    alert: DeadEndAlert
+
+
+@dataclass
+class Played:
+    """What was said of a world, and what it cost.
+
+    Attributes
+    ----------
+    views, seconds
+        Page views, and CPU seconds of the pages stage.
+    """
+
+    said: list[Said] = field(default_factory=list)
+    views: int = 0
+    seconds: float = 0.0
+
+
+def name_of(page: int) -> str:
+    """Page as the stage sees it."""
+    return f"shop.example/p{page}"
+
+
+def number_of(page: str) -> int:
+    """World's number of a page.
+
+    >>> number_of(name_of(12))
+    12
+    """
+    return int(page.rpartition("p")[2])
+
+
+def minutes_of(world: World, views: Views) -> Iterator[tuple[int, int, list[Cell]]]:
+    """Yield minute, page and cells, in canonical order."""
+    context = (views.source * len(DEVICES) + views.device) * 2 + views.first
+    contexts = len(SOURCES) * len(DEVICES) * 2
+    key = (views.minute * world.pages + views.page) * contexts + context
+    cells, where, counts = np.unique(key, return_inverse=True, return_counts=True)
+    stalls = np.bincount(where, weights=views.stalled, minlength=len(cells)).astype(np.int64)
+    last, gathered = -1, list[Cell]()
+    for cell, n, y in zip(cells.tolist(), counts.tolist(), stalls.tolist(), strict=True):
+        place, rest = divmod(cell, contexts)
+        if place != last and gathered:
+            yield last // world.pages, last % world.pages, gathered
+            gathered = []
+        last = place
+        source, device, first = rest // (2 * len(DEVICES)), rest // 2 % len(DEVICES), rest % 2
+        gathered.append(Cell(SOURCES[source], DEVICES[device], bool(first), n, y))
+    if gathered:
+        yield last // world.pages, last % world.pages, gathered
+
+
+def play(world: World, settings: Settings | None = None, detector: DetectorSettings | None = None) -> Played:
+    """Play a world to its end."""
+    settings = settings or Settings()
+    processor = LogProcessor(Pages(settings, detector), 0)
+    processor.context.state = MemoryState(Pages.state_types)
+    played, offset = Played(), 0
+
+    def apply(record: PageMinute | Mark) -> Sequence[Output]:
+        nonlocal offset
+        offset += 1
+        return processor.apply_record(offset, START_MS, record)
+
+    for hour, views in world.play():
+        played.views += len(views.minute)
+        records = [
+            PageMinute(
+                (UPSTREAM, offset + number, 0),
+                SITE,
+                name_of(page),
+                TEMPLATES[world.template[page]],
+                START_MS + minute * MINUTE_MS,
+                START_MS + (minute + 1) * MINUTE_MS + settings.stall_after_ms,
+                tuple(cells),
+            )
+            for number, (minute, page, cells) in enumerate(minutes_of(world, views), 1)
+        ]
+        began = time.process_time()
+        for record in records:
+            apply(record)
+        now_ms = START_MS + (hour + 1) * HOUR_MS
+        outputs = apply(Mark(1, (Progress(UPSTREAM, offset, now_ms),)))
+        played.seconds += time.process_time() - began
+        for output in outputs:
+            if output.topic == "dead-end-alerts":
+                assert isinstance(output.value, DeadEndAlert)
+                played.said.append(Said((output.time_ms - START_MS) // MINUTE_MS, output.value))
+    return played

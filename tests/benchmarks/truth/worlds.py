@@ -1,0 +1,379 @@
+"""Made-up shops whose truth is known: sessions walk over pages, and every exit, purchase and fault has a cause.
+
+A session enters by its source's landing pages and goes on from template to template (a Markov chain), within a
+template to pages by their popularity (Zipf), until it leaves or purchases. Whether it leaves is decided at every
+view by page, source, device, first view, hour, and the page's own noise from hour to hour (AR(0.7) of standard
+deviation σ, Gaussian or t with 3 degrees of freedom). Whether it goes to the cart and through the checkout is also
+a matter of its intent, which nothing shows, and of pages that move it (`World.drivers`).
+
+All randomness comes from the seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+HOUR, DAY, WEEK = 60, 1440, 10_080
+"""Minutes."""
+TEMPLATES = ("home", "category", "product", "search", "content", "cart", "checkout", "account", "help")
+PAGES_SHARE = (0.01, 0.15, 0.5, 0.05, 0.14, 0.02, 0.03, 0.05, 0.05)
+USUAL_EXIT = (0.25, 0.18, 0.27, 0.20, 0.40, 0.22, 0.15, 0.30, 0.40)
+SOURCES = ("direct", "organic", "paid", "email", "social", "referral")
+SOURCES_SHARE = (0.25, 0.30, 0.20, 0.08, 0.10, 0.07)
+BY_SOURCE = (-0.2, 0.0, 0.25, -0.1, 0.35, 0.1)
+DEVICES = ("desktop", "mobile", "tablet")
+DEVICES_SHARE = (0.40, 0.52, 0.08)
+BY_DEVICE = (-0.1, 0.15, 0.0)
+FIRST_VIEW = 0.5
+ENTRANCE = (
+    (0.55, 0.15, 0.12, 0.02, 0.05, 0.03, 0.00, 0.06, 0.02),
+    (0.15, 0.30, 0.40, 0.00, 0.12, 0.00, 0.00, 0.00, 0.03),
+    (0.10, 0.30, 0.55, 0.00, 0.05, 0.00, 0.00, 0.00, 0.00),
+    (0.15, 0.40, 0.35, 0.00, 0.08, 0.02, 0.00, 0.00, 0.00),
+    (0.10, 0.15, 0.45, 0.00, 0.30, 0.00, 0.00, 0.00, 0.00),
+    (0.20, 0.20, 0.40, 0.00, 0.20, 0.00, 0.00, 0.00, 0.00),
+)
+"""Template of the first page, by source."""
+NEXT = (
+    (0.00, 0.45, 0.25, 0.15, 0.08, 0.02, 0.00, 0.03, 0.02),
+    (0.04, 0.15, 0.65, 0.08, 0.03, 0.02, 0.00, 0.01, 0.02),
+    (0.05, 0.25, 0.40, 0.06, 0.05, 0.12, 0.00, 0.02, 0.05),
+    (0.03, 0.15, 0.60, 0.15, 0.03, 0.01, 0.00, 0.01, 0.02),
+    (0.10, 0.25, 0.40, 0.07, 0.15, 0.01, 0.00, 0.01, 0.01),
+    (0.03, 0.10, 0.20, 0.03, 0.02, 0.00, 0.55, 0.03, 0.04),
+    (0.02, 0.03, 0.10, 0.01, 0.02, 0.50, 0.20, 0.07, 0.05),
+    (0.15, 0.25, 0.30, 0.10, 0.05, 0.10, 0.00, 0.03, 0.02),
+    (0.08, 0.22, 0.40, 0.08, 0.08, 0.08, 0.02, 0.03, 0.01),
+)
+"""Template of the next page, by template."""
+CART, CHECKOUT, CONTENT = TEMPLATES.index("cart"), TEMPLATES.index("checkout"), TEMPLATES.index("content")
+MAX_VIEWS = 30
+DWELL_S, LONG_READ, LONG_READ_S = 40.0, 0.15, 600.0
+"""Mean time on a page; the part of content views that are long reads, and the least time that those take."""
+STALL_S = 300.0
+UNENGAGED = 0.25
+"""Part of those who leave without having done anything on the page."""
+RETURNING = 0.3
+
+Kind = Literal[
+    "page",
+    "template",
+    "site",
+    "device",
+    "source",
+    "first_view",
+    "checkout",
+    "orders",
+    "tag",
+    "bots",
+    "campaign",
+]
+
+
+@dataclass
+class Fault:
+    """Something that goes wrong for a while, and what became known of it.
+
+    Attributes
+    ----------
+    kind, value
+        What breaks: a page by number; a template, device or source by its number; nothing more where it is the
+        site or first views.
+    begin, minutes
+        Minutes since the shop's beginning.
+    size
+        Points of exit probability on a page (0.4), else a step of logit; of bots and campaigns how many times a
+        page's usual views there are; of a broken tag the part of visitors that it loses.
+    """
+
+    kind: Kind
+    value: int
+    begin: int
+    minutes: int
+    size: float
+
+    def at(self, minute: Ints) -> npt.NDArray[np.bool_]:
+        """Where it holds."""
+        return (minute >= self.begin) & (minute < self.begin + self.minutes)
+
+
+class Views(NamedTuple):
+    """Page views of an hour, in order of minute; arrays of one length.
+
+    `stalled` is the label at five minutes, `left` and `bought` what came of the visit as far as the tracker knows,
+    `unengaged` whether nothing was done on the page, `orphan_of` the page that a session claims to come from
+    although it is its first view, −1 else.
+    """
+
+    minute: Ints
+    page: Ints
+    source: Ints
+    device: Ints
+    first: Ints
+    stalled: Ints
+    left: Ints
+    bought: Ints
+    unengaged: Ints
+    orphan_of: Ints
+    session: Ints
+
+
+@dataclass
+class World:
+    """A shop.
+
+    Attributes
+    ----------
+    drivers
+        Page to the logit by which its first view moves a session's intent to purchase.
+    born
+        Page to the minute that it is first seen in, where that is not the beginning.
+    sale
+        From and until which minute there are five times as many sessions, if there is a sale.
+    """
+
+    seed: int
+    sessions_per_hour: float
+    hours: int
+    sigma: float = 0.2
+    pages: int = 200
+    noise: Literal["normal", "t3"] = "normal"
+    memory: float = 0.7
+    faults: list[Fault] = field(default_factory=list)
+    drivers: Mapping[int, float] = field(default_factory=dict)
+    born: dict[int, int] = field(default_factory=dict)
+    sale: tuple[int, int] | None = None
+    bursts: bool = True
+
+    def __post_init__(self) -> None:
+        rng = self._rng = np.random.default_rng(self.seed)
+        count = len(TEMPLATES)
+        self.template = rng.choice(count, self.pages, p=np.array(PAGES_SHARE))
+        self.template[:count] = np.arange(count)  # each has at least one
+        self.weight = np.arange(1, self.pages + 1) ** -1.0
+        usual = np.array(USUAL_EXIT)[self.template]
+        usual = np.clip(usual * np.clip(rng.normal(1, 0.25, self.pages), 0.4, 1.8), 0.03, 0.85)
+        self.logit: Floats = np.log(usual / (1 - usual))
+        self.drives = np.zeros(self.pages)
+        self._driver = np.full(self.pages, len(self.drivers))
+        for number, (page, effect) in enumerate(self.drivers.items()):
+            self.drives[page], self._driver[page] = effect, number
+        self.drift = np.cumsum(rng.normal(0, 0.01, (self.hours + 2, count)), axis=0)
+        self.noises = self._noises(rng)
+        self._sessions = 0
+        self._later: list[Views] = []
+
+    def _noises(self, rng: np.random.Generator) -> Floats:
+        """The pages' noise, by hour: AR(1) of standard deviation σ."""
+        shape = (self.hours + 2, self.pages)
+        steps = rng.normal(0, 1, shape) if self.noise == "normal" else rng.standard_t(3, shape) / 3**0.5
+        noises = np.empty(shape)
+        now = steps[0] * self.sigma
+        for hour in range(shape[0]):
+            now = self.memory * now + steps[hour] * self.sigma * (1 - self.memory**2) ** 0.5
+            noises[hour] = now
+        return noises
+
+    def usual_views(self) -> Floats:
+        """About how many views an hour a page has: visits of the Markov chain, shared out by popularity."""
+        entrance = np.array(SOURCES_SHARE) @ np.array(ENTRANCE)
+        stay = 1 - np.array(USUAL_EXIT)
+        stay[CHECKOUT] *= 1 - 1 / (1 + np.exp(-1.0))
+        onward = np.array(NEXT) * stay[:, None]
+        visits = np.linalg.solve(np.eye(len(TEMPLATES)) - onward.T, entrance)
+        popular = np.array([self.weight[self.template == kind].sum() for kind in range(len(TEMPLATES))])
+        share: Floats = self.weight / popular[self.template]
+        return self.sessions_per_hour * visits[self.template] * share
+
+    # ---- playing
+
+    def play(self) -> Iterator[tuple[int, Views]]:
+        """Yield each hour with the page views in it."""
+        rng = self._rng
+        burst_until, burst_source, burst_page = -1, 0, 0
+        for hour in range(self.hours):
+            if self.bursts and hour > burst_until and rng.random() < 1 / 36:
+                burst_until = hour + int(rng.integers(2, 7))
+                burst_source, burst_page = int(rng.choice([2, 3, 4])), int(rng.integers(0, self.pages // 4))
+            burst = (burst_source, burst_page) if hour <= burst_until else None
+            walked = self._walk(hour, *self._arrivals(hour, burst))
+            whole = [_joined([*self._later, walked])]
+            due = whole[0].minute < (hour + 1) * HOUR
+            self._later = [_where(whole[0], ~due)]
+            now = _where(whole[0], due)
+            yield hour, _where(now, np.argsort(now.minute, kind="stable"))
+
+    def _arrivals(self, hour: int, burst: tuple[int, int] | None) -> tuple[Ints, Ints, Ints]:
+        """Seconds of arrival, sources and first pages (−1: to be chosen) of the sessions of an hour."""
+        rng = self._rng
+        rate = self.sessions_per_hour * (1 + 0.6 * np.sin(2 * np.pi * (hour % 24 - 9) / 24))
+        rate *= 0.8 if hour // 24 % 7 >= 5 else 1.0
+        if self.sale is not None and self.sale[0] <= hour * HOUR < self.sale[1]:
+            rate *= 5
+        number = int(rng.poisson(rate))
+        at = rng.integers(0, 3600, number) + hour * 3600
+        source = rng.choice(len(SOURCES), number, p=np.array(SOURCES_SHARE))
+        page = np.full(number, -1)
+        if burst is not None:
+            more = int(rng.poisson(0.4 * rate))
+            at = np.concatenate((at, rng.integers(0, 3600, more) + hour * 3600))
+            source = np.concatenate((source, np.full(more, burst[0])))
+            landing = np.where(rng.random(more) < 0.5, burst[1], -1)
+            page = np.concatenate((page, landing))
+        return at, source, page
+
+    def _pages_of(self, template: Ints, at: Ints) -> Ints:
+        """Choose pages of templates, by how popular they are among those that exist."""
+        rng, page = self._rng, np.empty(len(template), dtype=np.int64)
+        hour = int(at.min()) // 3600 if len(at) else 0
+        for kind in range(len(TEMPLATES)):
+            where = np.flatnonzero(template == kind)
+            some = np.flatnonzero(self.template == kind)
+            some = some[[self.born.get(int(p), 0) <= hour * HOUR for p in some]]
+            weight = self.weight[some]
+            page[where] = rng.choice(some, len(where), p=weight / weight.sum())
+        return page
+
+    def _exit_logit(self, page: Ints, source: Ints, device: Ints, first: Ints, minute: Ints) -> Floats:
+        hour = np.minimum(minute // HOUR, self.hours + 1)
+        z = self.logit[page] + self.noises[hour, page] + self.drift[hour, self.template[page]]
+        z = z + np.array(BY_SOURCE)[source] + np.array(BY_DEVICE)[device] + FIRST_VIEW * first
+        z = z + 0.15 * np.cos(2 * np.pi * (hour % 24) / 24) + 0.1 * (hour // 24 % 7 >= 5)
+        steps: Mapping[str, tuple[Ints, ...]] = {
+            "template": (self.template[page],), "device": (device,), "source": (source,), "site": (),
+            "first_view": (1 - first,), "checkout": (),
+        }  # fmt: skip
+        for fault in self.faults:
+            if fault.kind in steps:
+                holds = fault.at(minute)
+                for values in steps[fault.kind]:
+                    holds &= values == fault.value
+                if fault.kind == "checkout":
+                    holds &= self.template[page] == CHECKOUT
+                z = z + fault.size * holds
+        logit: Floats = z
+        return logit
+
+    def _walk(self, hour: int, at: Ints, source: Ints, page: Ints) -> Views:
+        """Let visitors walk until they have left or purchased."""
+        rng, number = self._rng, len(at)
+        at, source, page = self._with_campaigns(hour, at, source, page)
+        walker = np.arange(len(at))
+        session = walker + self._sessions
+        self._sessions += len(at)
+        poor = np.where(walker >= number, 1.0, 0.0)  # who comes by a campaign that promises something else
+        seen = np.zeros((len(at), len(self.drivers) + 1), dtype=bool)  # the last: pages that move nothing
+        device = rng.choice(len(DEVICES), len(at), p=np.array(DEVICES_SHARE))
+        intent = rng.normal(0, 0.7, len(at)) + RETURNING * (rng.random(len(at)) < RETURNING)
+        page = np.where(page < 0, self._pages_of(_drawn(rng, np.array(ENTRANCE)[source]), at), page)
+        orphan_of = np.full(len(at), -1)
+        first = np.ones(len(at), dtype=np.int64)
+        walked: list[Views] = []
+        for _ in range(MAX_VIEWS):
+            if not len(at):
+                break
+            minute = at // 60
+            p = _logistic(self._exit_logit(page, source, device, first, minute) + poor[walker])
+            p = p + self._holding("page", minute, page)
+            left = rng.random(len(at)) < np.minimum(p, 0.98)
+            driver = self._driver[page]
+            intent[walker] += self.drives[page] * ~seen[walker, driver]
+            seen[walker, driver] = True
+            bought = ~left & (self.template[page] == CHECKOUT)
+            bought &= rng.random(len(at)) < _logistic(1 + intent[walker])
+            dwell = np.minimum(rng.exponential(DWELL_S, len(at)), STALL_S - 1)
+            long_read = (self.template[page] == CONTENT) & (rng.random(len(at)) < LONG_READ)
+            dwell[long_read] += LONG_READ_S
+            lost = ~left & ~bought & (rng.random(len(at)) < self._holding("tag", minute, page))
+            unheard = bought & (self._holding("orders", minute) > 0)
+            stalled = left | (~bought & (dwell > STALL_S)) | lost | unheard
+            unengaged = stalled & ~long_read & (rng.random(len(at)) < UNENGAGED)
+            walked.append(
+                Views(
+                    minute,
+                    page,
+                    source,
+                    device,
+                    first,
+                    stalled * 1,
+                    (left | lost) * 1,
+                    bought * 1,
+                    unengaged * 1,
+                    orphan_of,
+                    session,
+                )
+            )
+            on = ~left & ~bought
+            at = (at + dwell.astype(np.int64))[on]
+            source, device, walker, before, lost = source[on], device[on], walker[on], page[on], lost[on]
+            # Whose identity is lost comes back as somebody new.
+            session = np.where(lost, np.cumsum(lost) - 1 + self._sessions, session[on])
+            self._sessions += int(lost.sum())
+            first, orphan_of = lost.astype(np.int64), np.where(lost, before, -1)
+            chances = np.array(NEXT)[self.template[before]]
+            chances[:, CART] *= np.exp(intent[walker])
+            page = self._pages_of(_drawn(rng, chances / chances.sum(axis=1, keepdims=True)), at)
+        return _joined([*walked, self._bots(hour)])
+
+    def _holding(self, kind: Kind, minute: Ints, page: Ints | None = None) -> Floats:
+        """Sizes of the faults of a kind that hold, of a page where it is given, else anywhere."""
+        size = np.zeros(len(minute))
+        for fault in self.faults:
+            if fault.kind == kind:
+                size += fault.size * (fault.at(minute) & (True if page is None else page == fault.value))
+        return size
+
+    def _extra(self, kind: Kind, hour: int) -> Iterator[tuple[int, Ints]]:
+        """Page, and seconds of visits that there are because of faults of a kind."""
+        for fault in self.faults:
+            if fault.kind == kind:
+                usual = self.sessions_per_hour * self.weight[fault.value] / self.weight.sum()
+                at = self._rng.integers(0, 3600, int(self._rng.poisson(fault.size * usual))) + hour * 3600
+                yield fault.value, at[fault.at(at // 60)]
+
+    def _with_campaigns(self, hour: int, at: Ints, source: Ints, page: Ints) -> tuple[Ints, Ints, Ints]:
+        for landing, more in self._extra("campaign", hour):
+            at = np.concatenate((at, more))
+            source = np.concatenate((source, np.full(len(more), SOURCES.index("paid"))))
+            page = np.concatenate((page, np.full(len(more), landing)))
+        return at, source, page
+
+    def _bots(self, hour: int) -> Views:
+        """Visits of one view by programs that call themselves browsers."""
+        parts = []
+        for page, at in self._extra("bots", hour):
+            ones, zeros = np.ones(len(at), dtype=np.int64), np.zeros(len(at), dtype=np.int64)
+            session = np.arange(len(at)) + self._sessions
+            self._sessions += len(at)
+            parts.append(
+                Views(at // 60, ones * page, zeros, zeros, ones, ones, ones, zeros, ones, -ones, session)
+            )
+        empty = np.zeros(0, dtype=np.int64)
+        return _joined(parts) if parts else Views(*(empty for _ in Views._fields))
+
+
+def _logistic(z: Floats) -> Floats:
+    p: Floats = 1 / (1 + np.exp(-z))
+    return p
+
+
+def _drawn(rng: np.random.Generator, chances: Floats) -> Ints:
+    """One column of each row, by its chances."""
+    column: Ints = (chances.cumsum(axis=1) < rng.random((len(chances), 1))).sum(axis=1)
+    return column
+
+
+def _joined(parts: list[Views]) -> Views:
+    return Views(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+
+
+def _where(views: Views, chosen: npt.NDArray[np.generic]) -> Views:
+    return Views(*(column[chosen] for column in views))
