@@ -8,9 +8,10 @@ import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, FrameType
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import pytest
 from faust.types import TP
@@ -101,7 +102,8 @@ def test_a_page_view_costs_a_replay_no_more_calls_than_it_did() -> None:
     hold(calls, events, REPLAY)
 
 
-class Fetched(NamedTuple):
+@dataclass
+class Fetched:
     """A record as the client library hands it over."""
 
     offset: int
