@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from math import log
 
-from streams.alerts import QUIET_MS, Price, Subject
+from streams.alerts import QUIET_MS, Price, Subject, open_alert
 from streams.detection import Event, Verdict, observe
 from streams.evidence import (
     DecayedSums,
@@ -20,12 +20,14 @@ from streams.evidence import (
 )
 from streams.following import OVER, follow, say
 from streams.page_records import (
+    Crossed,
     OpenAlert,
     PageRecord,
     ScopeRecord,
     ScopesMinute,
     ScopesRecord,
     SiteRecord,
+    Suspicion,
     TemplateRecord,
     WaitingMinute,
     context_names,
@@ -35,7 +37,7 @@ from streams.page_records import (
     regressions_of,
     site_of,
 )
-from streams.scopes import MARGINS, NEARLY_ALL, SITE, add_cells, detector_of, is_inside
+from streams.scopes import CERTAIN, MARGINS, NEARLY_ALL, SITE, Place, add_cells, detector_of, place_of
 from streams.settings import HOUR_MS, MINUTE_MS
 from streams.stages import Context, Output
 from streams.states import KeyedState
@@ -79,17 +81,20 @@ class Judge:
         regressions = regressions_of(state, site)
         stalls, hour = regressions.stalls, hour_of_week(minute_ms)
         predict, add = stalls.predict, stalls.add
+        # What befalls all would be learned as everybody's habit within the hour.
+        learns = not _wide_of(state, site).watched
         cells: list[tuple[float, int, int]] = []
         views = stalled = 0
         for cell in waiting.cells:
             predicted = predict((template, cell.source, cell.device, cell.first_view, hour), context_names)
             cells.append((predicted.logit, cell.views, cell.stalls))
-            add(predicted, cell.views, cell.stalls)
+            if learns:
+                add(predicted, cell.views, cell.stalls)
             views += cell.views
             stalled += cell.stalls
         stalls.settle()
         scopes_key = f"w{site}{SEPARATOR}{minute_ms:015d}"
-        scopes: ScopesMinute = state.get(scopes_key) or ScopesMinute(site, minute_ms, {})
+        scopes: ScopesMinute = state.get(scopes_key) or ScopesMinute(site, minute_ms)
         logits = [logit for logit, _, _ in cells]
         counts = add_cells(
             scopes.scopes, template, record.state.effect, zip(logits, waiting.cells, strict=True)
@@ -99,6 +104,10 @@ class Judge:
         verdict = observe(self._detector, of_site.state, of_template.state, record.state, cells, minute_ms)
         record.views += views
         record.stalls += stalled
+        if verdict.event in ("open", "open_new"):
+            # Whether it is the page or something wider shows when the whole minute has been looked at.
+            scopes.crossed[page] = Crossed(verdict.event, max(verdict.evidence, verdict.evidence_newborn))
+            record.state.alert = None
         outputs = self._page(
             context, of_site, of_template, site, page, record, (views, stalled), verdict, due_ms
         )
@@ -120,24 +129,20 @@ class Judge:
         verdict: Verdict,
         due_ms: int,
     ) -> Iterable[Output]:
-        state, event = context.state, verdict.event
+        state = context.state
         if max(verdict.evidence, verdict.evidence_newborn) > SUSPECT:
             wide = _wide_of(state, site)
             if page not in wide.suspects:
                 self._suspect(state, wide, site, page, record.recent.at_ms)
-            if event in ("open", "open_new") and not self._is_page(state, wide, site, record):
-                record.state.alert = event = None
-            state.put(f"h{site}", wide)
+                state.put(f"h{site}", wide)
         subject = Subject(site, "page", page, page, record.template)
+        event = None if verdict.event in ("open", "open_new") else verdict.event
         status = follow(context, subject, record, counts, verdict, event, due_ms)
         if status is None:
             return ()
-        if status == "opened" or status in OVER:
+        if status in OVER:
             wide = _wide_of(state, site)
-            if status == "opened":
-                wide.alerting.append(page)
-            else:
-                wide.alerting.remove(page)
+            wide.alerting.remove(page)
             state.put(f"h{site}", wide)
         return (say(context, subject, record, status, due_ms, _price(of_site, of_template)),)
 
@@ -165,13 +170,13 @@ class Judge:
         for name in wide.watched:
             if _covers(name, template):
                 of_scope: ScopeRecord = state.get(f"g{site}{SEPARATOR}{name}")
-                if not is_inside(mine, self._recent(of_scope, at_ms)):
+                if place_of(mine, self._recent(of_scope, at_ms)) == "outside":
                     return False
         return True
 
     # ---- wider scopes
 
-    def scopes(self, context: Context, minute: ScopesMinute, due_ms: int) -> Iterator[Output]:
+    def scopes(self, context: Context, minute: ScopesMinute, due_ms: int) -> Iterable[Output]:
         """Handle a minute of all wider scopes, when its pages have been handled."""
         state, site = context.state, minute.site
         wide = _wide_of(state, site)
@@ -195,9 +200,12 @@ class Judge:
             if verdict.watched != (name in wide.watched):
                 (wide.watched.append if verdict.watched else wide.watched.remove)(name)
         outputs: list[Output] = []
+        mended = False
         for name, record, verdict in judged:
             event: Event | None = verdict.event
-            if event in ("open", "open_new") and not self._is_scope(state, wide, site, name, record):
+            if event in ("open", "open_new") and (
+                mended or not self._is_scope(state, wide, site, name, record, verdict.evidence)
+            ):
                 record.state.alert = event = None
             counts = minute.scopes[name]
             subject = self._subject(state, wide, site, name, minute.minute_ms)
@@ -211,34 +219,65 @@ class Judge:
                 outputs += self._withdraw_parts(context, wide, site, name, record.alert, due_ms)
             elif status in OVER:
                 wide.open.remove(name)
+                self._clear_parts(state, wide, site, name)
+                mended = True
             outputs.append(say(context, subject, record, status, due_ms, price))
             state.put(f"g{site}{SEPARATOR}{name}", record)
+        if not mended:
+            for page, crossed in minute.crossed.items():
+                outputs += self._cross(context, wide, site, page, crossed, due_ms)
         state.put(f"h{site}", wide)
-        return iter(outputs)
+        return outputs
+
+    def _cross(
+        self, context: Context, wide: ScopesRecord, site: str, page: str, crossed: Crossed, due_ms: int
+    ) -> Iterator[Output]:
+        """Open the alert of a page whose evidence is great enough, if it is the page."""
+        state = context.state
+        key = f"p{site}{SEPARATOR}{page}"
+        record: PageRecord = state.get(key)
+        if not self._is_page(state, wide, site, record):
+            return
+        subject = Subject(site, "page", page, page, record.template)
+        record.state.alert = crossed.event
+        record.alert = open_alert(subject, due_ms, crossed.evidence)
+        state.touch([key])
+        state.put(subject.key, record.alert, due_ms + QUIET_MS)
+        wide.alerting.append(page)
+        price = _price(site_of(state, site), state.get(f"t{site}{SEPARATOR}{record.template}"))
+        yield say(context, subject, record, "opened", due_ms, price)
 
     def _is_scope(
-        self, state: KeyedState, wide: ScopesRecord, site: str, name: str, record: ScopeRecord
+        self,
+        state: KeyedState,
+        wide: ScopesRecord,
+        site: str,
+        name: str,
+        record: ScopeRecord,
+        evidence: float,
     ) -> bool:
         """Tell whether a scope is to blame: no page or narrower scope, and not the whole site."""
-        if wide.open:
-            return False
         at_ms = record.recent.at_ms
         mine = self._recent(record, at_ms)
-        if mine.residual <= 0.0:
-            return False  # what was before still outweighs it
+        if wide.open or mine.residual <= 0.0:  # then what was before still outweighs what is now
+            return False
+        doubtful: set[Place] = {"inside"} if evidence > CERTAIN else {"inside", "unknown"}
         for page in wide.suspects:
             of_page: PageRecord = state.get(f"p{site}{SEPARATOR}{page}")
             theirs = self._recent(of_page, at_ms)
-            if _covers(name, f"template:{of_page.template}") and is_inside(theirs, mine):
+            is_part = theirs.residual > 0.0 and _covers(name, f"template:{of_page.template}")
+            if is_part and place_of(theirs, mine) in doubtful:
                 return False
         whole = self._recent(state.get(f"g{site}{SEPARATOR}{SITE}"), at_ms)
         if name != SITE:
-            return mine.variance <= NEARLY_ALL * whole.variance and is_inside(mine, whole)
+            place = place_of(mine, whole)
+            sure = place == "inside" or (place == "unknown" and evidence > CERTAIN)
+            return sure and mine.variance <= NEARLY_ALL * whole.variance
         for other in wide.known:
-            if other != SITE:
-                theirs = self._recent(state.get(f"g{site}{SEPARATOR}{other}"), at_ms)
-                if theirs.variance <= NEARLY_ALL * whole.variance and is_inside(theirs, whole):
-                    return False
+            theirs = self._recent(state.get(f"g{site}{SEPARATOR}{other}"), at_ms)
+            is_part = theirs.residual > 0.0 and theirs.variance <= NEARLY_ALL * whole.variance
+            if is_part and place_of(theirs, whole) in doubtful:
+                return False
         return True
 
     def _subject(self, state: KeyedState, wide: ScopesRecord, site: str, name: str, at_ms: int) -> Subject:
@@ -269,6 +308,24 @@ class Judge:
             subject = Subject(site, "page", page, page, record.template)
             yield say(context, subject, record, "withdrawn", due_ms, price, alert.alert_id)
             state.put(f"p{site}{SEPARATOR}{page}", record, next_score(of_site, due_ms, self._score_every_ms))
+
+    @staticmethod
+    def _clear_parts(state: KeyedState, wide: ScopesRecord, site: str, name: str) -> None:
+        """Forget what pages and other scopes were suspected of while this one was to blame."""
+        for other in wide.known:
+            key = f"g{site}{SEPARATOR}{other}"
+            of_scope: ScopeRecord = state.get(key)
+            if of_scope.alert is None:
+                clear_evidence(of_scope.state)
+                of_scope.suspicion = Suspicion()
+                state.touch([key])
+        for page in wide.suspects:
+            key = f"p{site}{SEPARATOR}{page}"
+            record: PageRecord = state.get(key)
+            if record.alert is None and _covers(name, f"template:{record.template}"):
+                clear_evidence(record.state)
+                record.suspicion = Suspicion()
+                state.touch([key])
 
     def _wide_price(self, state: KeyedState, site: str, name: str) -> Price:
         of_site = site_of(state, site)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Literal
 
 import msgspec
 
@@ -168,12 +169,20 @@ class ScopeCounts(msgspec.Struct, array_like=True, gc=False):
     variance: float = 0.0
 
 
+class Crossed(msgspec.Struct, array_like=True, gc=False):
+    """A page's evidence that is great enough for an alert, and by which test."""
+
+    event: Literal["open", "open_new"]
+    evidence: float
+
+
 class ScopesMinute(msgspec.Struct, array_like=True):
-    """A minute of a site by scope, while its pages are handled."""
+    """A minute of a site while its pages are handled: counts by scope, and pages that may have an alert."""
 
     site: str
     minute_ms: int
-    scopes: dict[str, ScopeCounts]
+    scopes: dict[str, ScopeCounts] = {}
+    crossed: dict[str, Crossed] = {}
 
 
 class ScopeRecord(msgspec.Struct, array_like=True):

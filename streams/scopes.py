@@ -12,7 +12,8 @@ there is little. All others are held until it is over.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from math import exp
+from math import exp, sqrt
+from typing import Literal
 
 from schemas.site_events import Cell
 from streams.evidence import DAY_MS, DecayedSums, DetectorSettings
@@ -23,13 +24,17 @@ SITE = "site:"
 FIRST_VIEW = "first_view:first"
 MARGINS = {"site": 0.2, "template": 0.1, "source": 0.2, "device": 0.2, "first_view": 0.2}
 """κ₀ of each kind."""
-OUTSIDE_SHARE = 0.35
-"""A fault is inside of a scope if the logit by which the rest moves is less than this part of the scope's own."""
+INSIDE_BELOW, OUTSIDE_ABOVE = 0.5, 0.2
+"""Parts of a scope's own logit; see `place_of`."""
 PRIOR = 10.0
 """Variance that draws both towards zero."""
 NEARLY_ALL = 0.9
 """A scope with this part of the site's variance can't be told from it: the site stands for both."""
+CERTAIN = 20.0
+"""Evidence beyond which an alert waits no longer for it to show where the fault is."""
 NEVER_MS = 10_000 * DAY_MS
+
+Place = Literal["inside", "outside", "unknown"]
 
 
 def detector_of(kind: str, page: DetectorSettings) -> DetectorSettings:
@@ -99,21 +104,30 @@ def _add(counts: ScopeCounts, views: int, stalls: int, expected: float, variance
     counts.variance += variance
 
 
-def is_inside(inner: DecayedSums, outer: DecayedSums) -> bool:
-    """Tell whether a fault seen in `outer` is that of `inner`, which is a part of it. Both as of the same time.
+def place_of(inner: DecayedSums, outer: DecayedSums) -> Place:
+    """Tell whether a fault seen in `outer` is inside of `inner`, a part of it. Both as of the same time.
+
+    With R and V the residual and the variance outside of the part, the logit by which the rest moves is R/(V + 10)
+    ± √V/(V + 10): inside if even its upper end is less than half of the part's own logit; outside if even its
+    lower end is more than a fifth of it.
 
     Examples
     --------
-    Of 90 stalls too many on the site, 80 are on mobiles; then half of them, as of the views.
+    Of 90 stalls too many on the site, 80 are on mobiles; then half of them, as of the views; then there are few.
 
-    >>> is_inside(DecayedSums(80.0, 200.0), DecayedSums(90.0, 400.0))
-    True
-    >>> is_inside(DecayedSums(45.0, 200.0), DecayedSums(90.0, 400.0))
-    False
+    >>> place_of(DecayedSums(80.0, 200.0), DecayedSums(90.0, 400.0))
+    'inside'
+    >>> place_of(DecayedSums(45.0, 200.0), DecayedSums(90.0, 400.0))
+    'outside'
+    >>> place_of(DecayedSums(8.0, 20.0), DecayedSums(10.0, 40.0))
+    'unknown'
     """
     if inner.residual <= 0.0:
-        return False
+        return "outside" if outer.residual > 0.0 else "unknown"
     inside = inner.residual / (inner.variance + PRIOR)
     rest = max(0.0, outer.variance - inner.variance)
     outside = (outer.residual - inner.residual) / (rest + PRIOR)
-    return outside < OUTSIDE_SHARE * inside
+    error = sqrt(rest) / (rest + PRIOR)
+    if outside + error < INSIDE_BELOW * inside:
+        return "inside"
+    return "outside" if outside - error > OUTSIDE_ABOVE * inside else "unknown"
