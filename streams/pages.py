@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from schemas.site_events import PageMinute, SessionCorrection, SessionExample, SiteEvent
 from streams.evidence import DetectorSettings
 from streams.formats import StateFormat, unchanged
-from streams.judging import Judge
+from streams.judging import PageJudge
 from streams.page_records import (
     STATE_TYPES,
     OpenAlerts,
@@ -26,6 +26,7 @@ from streams.page_records import (
 )
 from streams.page_scoring import measure_page, score_pages
 from streams.page_sessions import correct_session, count_session
+from streams.scoping import ScopeJudge
 from streams.settings import Settings
 from streams.stages import Context, Output
 from streams.visitors import SEPARATOR
@@ -54,7 +55,8 @@ class Pages:
         self._score_every_ms = settings.score_every_ms
         self._stall_after_ms = settings.stall_after_ms
         detector = detector or DetectorSettings(warm_ms=settings.warm_up_ms)
-        self._judge = Judge(detector, settings.score_every_ms)
+        self._pages = PageJudge(detector, settings.score_every_ms)
+        self._scopes = ScopeJudge(detector)
 
     # ---- what comes in
 
@@ -86,11 +88,11 @@ class Pages:
         if kind == "b":
             waiting = context.state.get(key)
             context.state.delete(key)
-            return self._judge.minute(context, waiting, deadline_ms)
+            return self._pages.minute(context, waiting, deadline_ms)
         if kind == "w":
             scopes = context.state.get(key)
             context.state.delete(key)
-            return self._judge.scopes(context, scopes, deadline_ms)
+            return self._scopes.minute(context, scopes, deadline_ms)
         if kind == "e":
             example = context.state.get(key).example
             context.state.delete(key)
@@ -109,7 +111,7 @@ class Pages:
             measure_page(context.state, site, page, deadline_ms)
             return ()
         if kind == "q":
-            return self._judge.quiet(context, key, deadline_ms)
+            return self._pages.quiet(context, key, deadline_ms)
         return score_pages(context.state, key[1:], deadline_ms)
 
     def advanced(self, context: Context, before_ms: int) -> Iterable[Output]:

@@ -16,7 +16,7 @@ from math import exp, sqrt
 from typing import Literal
 
 from schemas.site_events import Cell
-from streams.evidence import DAY_MS, DecayedSums, DetectorSettings
+from streams.evidence import DAY_MS, FROZEN_ABOVE, DecayedSums, DetectorSettings
 from streams.page_records import ScopeCounts
 from streams.regressions import MAX_LOGIT
 
@@ -28,10 +28,6 @@ INSIDE_BELOW, OUTSIDE_ABOVE = 0.5, 0.2
 """Parts of a scope's own logit; see `place_of`."""
 PRIOR = 10.0
 """Variance that draws both towards zero."""
-NEARLY_ALL = 0.9
-"""A scope with this part of the site's variance can't be told from it: the site stands for both."""
-CERTAIN = 20.0
-"""Evidence beyond which an alert waits no longer for it to show where the fault is."""
 NEVER_MS = 10_000 * DAY_MS
 
 Place = Literal["inside", "outside", "unknown"]
@@ -45,7 +41,7 @@ def detector_of(kind: str, page: DetectorSettings) -> DetectorSettings:
         warm_ms=page.warm_ms,
         newborn_after_ms=NEVER_MS,
         threshold=page.threshold,
-        watch=page.watch,
+        watch=FROZEN_ABOVE,
         close=page.close,
     )
 
@@ -81,27 +77,30 @@ def add_cells(
         n, y = cell.views, cell.stalls
         expected = n * odds / (1.0 + odds)
         variance = expected / (1.0 + odds)
-        _add(page, n, y, expected, variance)
+        page.views += n
+        page.stalls += y
+        page.expected += expected
+        page.variance += variance
         names = f"source:{cell.source}", f"device:{cell.device}", FIRST_VIEW
         for name in names if cell.first_view else names[:2]:
-            _add(_of(scopes, name), n, y, expected, variance)
+            # Not a function of its own: it would cost as much again.
+            counts = scopes.get(name)
+            if counts is None:
+                scopes[name] = ScopeCounts(n, y, expected, variance)
+            else:
+                counts.views += n
+                counts.stalls += y
+                counts.expected += expected
+                counts.variance += variance
     for name in (SITE, f"template:{template}"):
-        _add(_of(scopes, name), page.views, page.stalls, page.expected, page.variance)
+        counts = scopes.get(name)
+        if counts is None:
+            counts = scopes[name] = ScopeCounts()
+        counts.views += page.views
+        counts.stalls += page.stalls
+        counts.expected += page.expected
+        counts.variance += page.variance
     return page
-
-
-def _of(scopes: dict[str, ScopeCounts], name: str) -> ScopeCounts:
-    counts = scopes.get(name)
-    if counts is None:
-        counts = scopes[name] = ScopeCounts()
-    return counts
-
-
-def _add(counts: ScopeCounts, views: int, stalls: int, expected: float, variance: float) -> None:
-    counts.views += views
-    counts.stalls += stalls
-    counts.expected += expected
-    counts.variance += variance
 
 
 def place_of(inner: DecayedSums, outer: DecayedSums) -> Place:

@@ -1,0 +1,171 @@
+"""Blame: one fault moves pages, their templates, sources, devices and the site; and it is one of them.
+
+A page is to blame unless what moves is wider; a scope unless it is a page or a narrower scope in it, or the site
+around it. As long as that is in doubt nobody is blamed, for evidence grows by the minute.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+from schemas.dead_end_alerts import AlertScope
+from streams.alerts import Price, Subject
+from streams.evidence import DecayedSums
+from streams.page_records import (
+    PageRecord,
+    ScopeCounts,
+    ScopeRecord,
+    ScopesRecord,
+    SiteRecord,
+    TemplateRecord,
+    site_of,
+)
+from streams.scopes import SITE, Place, place_of
+from streams.settings import MINUTE_MS
+from streams.states import KeyedState
+from streams.visitors import SEPARATOR
+
+RECENT_HALF_LIFE_MS = 10 * MINUTE_MS
+"""Of the sums that tell where visitors are lost just now."""
+CERTAIN = 20.0
+"""Evidence beyond which an alert waits no longer for it to show where the fault is."""
+NEARLY_ALL = 0.9
+"""A scope with this part of the site's variance can't be told from it: the site stands for both."""
+MAX_SUSPECTS = 200
+
+
+def add_recent(of: PageRecord | ScopeRecord, counts: ScopeCounts, minute_ms: int) -> None:
+    """Add a minute to what was lost lately."""
+    of.recent.add(counts.stalls - counts.expected, counts.variance, minute_ms, RECENT_HALF_LIFE_MS)
+
+
+def recent(of: PageRecord | ScopeRecord, at_ms: int) -> DecayedSums:
+    """Give what was lost lately, as of a time; the record stays as it is."""
+    return of.recent.as_of(at_ms, RECENT_HALF_LIFE_MS)
+
+
+def covers(scope: str, template: str) -> bool:
+    """Whether pages of a template have views in a scope; all have of every source and device.
+
+    >>> covers("device:mobile", "help"), covers("template:help", "help"), covers("template:cart", "help")
+    (True, True, False)
+    """
+    return scope == f"template:{template}" or not scope.startswith("template:")
+
+
+class Blame:
+    """What is suspected at a site.
+
+    Attributes
+    ----------
+    wide
+        Record of the site's wider scopes; `put` it when it has changed.
+    """
+
+    def __init__(self, state: KeyedState, site: str) -> None:
+        self._state = state
+        self._site = site
+        self.wide: ScopesRecord = state.get(f"h{site}") or ScopesRecord()
+
+    def put(self) -> None:
+        """Keep the record."""
+        self._state.put(f"h{self._site}", self.wide)
+
+    def page_key(self, page: str) -> str:
+        """State key of a page."""
+        return f"p{self._site}{SEPARATOR}{page}"
+
+    def scope_key(self, scope: str) -> str:
+        """State key of a scope."""
+        return f"g{self._site}{SEPARATOR}{scope}"
+
+    def page(self, page: str) -> PageRecord:
+        """Record of a page that is known."""
+        return cast(PageRecord, self._state.get(self.page_key(page)))
+
+    def scope(self, scope: str) -> ScopeRecord:
+        """Record of a scope that is known."""
+        return cast(ScopeRecord, self._state.get(self.scope_key(scope)))
+
+    def suspect(self, page: str, at_ms: int) -> bool:
+        """Note a page; where there are too many, forget those that lose fewest. Tell whether it is new."""
+        suspects = self.wide.suspects
+        if page in suspects:
+            return False
+        if len(suspects) >= MAX_SUSPECTS:
+            losses = sorted(
+                ((recent(self.page(name), at_ms).residual, name) for name in suspects), reverse=True
+            )
+            self.wide.suspects = suspects = [name for _, name in losses[: MAX_SUSPECTS // 2]]
+        suspects.append(page)
+        return True
+
+    def is_page(self, record: PageRecord) -> bool:
+        """Tell whether a page is to blame for what it loses, and no wider scope."""
+        at_ms, template = record.recent.at_ms, record.template
+        if any(covers(scope, template) for scope in self.wide.open):
+            return False
+        mine = recent(record, at_ms)
+        return not any(
+            covers(scope, template) and place_of(mine, recent(self.scope(scope), at_ms)) == "outside"
+            for scope in self.wide.watched
+        )
+
+    def is_scope(self, scope: str, evidence: float) -> bool:
+        """Tell whether a scope is to blame: no page or narrower scope, and not the whole site."""
+        record = self.scope(scope)
+        at_ms = record.recent.at_ms
+        mine = recent(record, at_ms)
+        if self.wide.open or mine.residual <= 0.0:  # then what was before still outweighs what is now
+            return False
+        doubtful: set[Place] = {"inside"} if evidence > CERTAIN else {"inside", "unknown"}
+        for page in self.wide.suspects:
+            of_page = self.page(page)
+            theirs = recent(of_page, at_ms)
+            if (
+                theirs.residual > 0.0
+                and covers(scope, of_page.template)
+                and place_of(theirs, mine) in doubtful
+            ):
+                return False
+        whole = mine if scope == SITE else recent(self.scope(SITE), at_ms)
+        if scope != SITE:
+            place = place_of(mine, whole)
+            is_sure = place == "inside" or (place == "unknown" and evidence > CERTAIN)
+            return is_sure and mine.variance <= NEARLY_ALL * whole.variance
+        for other in self.wide.known:
+            theirs = recent(self.scope(other), at_ms)
+            is_part = theirs.residual > 0.0 and theirs.variance <= NEARLY_ALL * whole.variance
+            if is_part and place_of(theirs, whole) in doubtful:
+                return False
+        return True
+
+    def page_subject(self, page: str, record: PageRecord) -> Subject:
+        """Name what an alert about a page is about."""
+        return Subject(self._site, "page", page, page, record.template)
+
+    def scope_subject(self, scope: str, at_ms: int) -> Subject:
+        """Name a scope, and of the pages under suspicion the one that loses most there."""
+        kind, _, value = scope.partition(":")
+        worst, page, template = 0.0, "", value if kind == "template" else ""
+        if scope in self.wide.open or scope in self.wide.watched:
+            for suspect in self.wide.suspects:
+                record = self.page(suspect)
+                loss = recent(record, at_ms).residual
+                if loss > worst and covers(scope, record.template):
+                    worst, page, template = loss, suspect, record.template
+        return Subject(self._site, cast(AlertScope, kind), value, page, template)
+
+    def price(self, template: str | None = None) -> Price:
+        """Tell what a visitor is worth who goes on from pages of a template, or anywhere."""
+        of_site = site_of(self._state, self._site)
+        of: TemplateRecord | SiteRecord = of_site
+        if template is not None:
+            of = self._state.get(f"t{self._site}{SEPARATOR}{template}")
+        money = of_site.money
+        return Price(of.purchased / of.went_on if of.went_on else 0.0, money.average_minor, money.currency)
+
+    def scope_price(self, scope: str) -> Price:
+        """Give the same for a scope."""
+        kind, _, value = scope.partition(":")
+        return self.price(value if kind == "template" else None)
