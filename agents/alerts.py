@@ -13,7 +13,7 @@ import msgspec
 
 from agents.security import security_of
 from agents.settings import WorkerSettings
-from agents.summary_view import alert_table, minute, screen
+from agents.summary_view import alert_table, minute, screen, subject
 from agents.topics import partition_counts
 from schemas.dead_end_alerts import DeadEndAlert
 from streams.event_files import EventFileError
@@ -77,7 +77,7 @@ def show_alerts(settings: WorkerSettings, folder: Path | None, follow: bool, as_
 
 def alert_line(alert: DeadEndAlert) -> str:
     """One revision of an alert as a line."""
-    where = alert.page if alert.scope == "page" else f"{alert.scope} (worst: {alert.page})"
+    where = subject(alert.scope, alert.value, alert.page)
     share = f"{alert.exits:,} of {alert.views:,} views went no further, {alert.expected_exits:,.0f} expected"
     return f"{minute(alert.updated_at)}  {alert.status:<10} {where}: {share}"
 

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from agents.demo_findings import Finding
 from agents.durations import format_duration
-from agents.summary_view import minute, screen
+from agents.summary_view import minute, screen, subject
 from schemas.dead_end_alerts import DeadEndAlert
 from schemas.timestamps import format_ms
 
@@ -150,7 +150,7 @@ def findings_table(planted: Sequence[Finding], others: Sequence[DeadEndAlert]) -
             "" if alert is None else f"{alert.exits:,} ({alert.expected_exits:,.0f})",
         )
     for alert in others:
-        where = alert.page if alert.scope == "page" else f"{alert.scope}: {alert.page}"
+        where = subject(alert.scope, alert.value, alert.page)
         exits = f"{alert.exits:,} ({alert.expected_exits:,.0f})"
         table.add_row(where, "no", minute(alert.opened_at)[5:], "", alert.status, exits)
     return table

@@ -49,9 +49,8 @@ def alert_table(alerts: list[dict[str, Any]]) -> Table:
     for title in ("Status", "Since", "Resolved", "Views", "Exits", "Expected"):
         table.add_column(title, no_wrap=True)
     for alert in alerts:
-        where = alert["page"] if alert["scope"] == "page" else f"{alert['scope']}, worst: {alert['page']}"
         table.add_row(
-            where,
+            subject(alert["scope"], alert.get("value"), alert["page"]),
             alert["status"],
             minute(alert["opened_at"]),
             minute(alert.get("resolved_at")),
@@ -60,6 +59,22 @@ def alert_table(alerts: list[dict[str, Any]]) -> Table:
             f"{alert['expected_exits']:,.0f}",
         )
     return table
+
+
+def subject(scope: str, value: str | None, page: str) -> str:
+    """Name what an alert is about.
+
+    Examples
+    --------
+    >>> subject("page", None, "shop.example/sizes"), subject("device", "mobile", "")
+    ('shop.example/sizes', 'device mobile')
+    >>> subject("site", "", "shop.example/sizes"), subject("first_view", "first", "")
+    ('all pages, worst: shop.example/sizes', 'first views')
+    """
+    if scope == "page":
+        return page
+    whole = {"site": "all pages", "first_view": "first views"}.get(scope, f"{scope} {value}")
+    return f"{whole}, worst: {page}" if page else whole
 
 
 def minute(time: str | None) -> str:

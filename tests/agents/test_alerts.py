@@ -79,8 +79,8 @@ def test_no_alerts_are_said_so(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 
 def test_a_wider_alert_names_its_scope_and_its_worst_page() -> None:
-    line = alert_line(alert(scope="template", status="updated"))
-    assert "template (worst: shop.example/cart)" in line
+    line = alert_line(alert(scope="template", value="cart", status="updated"))
+    assert "template cart, worst: shop.example/cart" in line
     assert line.startswith("2026-03-01 12:30  updated")
     assert "700 of 1,200 views went no further, 300 expected" in line
 
