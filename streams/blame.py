@@ -21,7 +21,7 @@ from streams.page_records import (
     site_of,
 )
 from streams.scopes import SITE, Place, place_of
-from streams.settings import MINUTE_MS
+from streams.settings import HOUR_MS, MINUTE_MS
 from streams.states import KeyedState
 from streams.visitors import SEPARATOR
 
@@ -31,6 +31,9 @@ CERTAIN = 20.0
 """Evidence beyond which an alert waits no longer for it to show where the fault is."""
 NEARLY_ALL = 0.9
 """A scope with this part of the site's variance can't be told from it: the site stands for both."""
+HOLD_MS = 12 * HOUR_MS
+"""So long a wider scope that is suspected holds back pages and what is learned of all; after that it is how things
+are now, and whatever else breaks must be seen again."""
 MAX_SUSPECTS = 200
 
 
@@ -100,9 +103,26 @@ class Blame:
         suspects.append(page)
         return True
 
+    def holds(self, at_ms: int) -> bool:
+        """Tell whether a wider scope is suspected, and has not been for long."""
+        since_ms = self.wide.since_ms
+        return since_ms is not None and at_ms - since_ms < HOLD_MS
+
+    def watch(self, scope: str, is_watched: bool, at_ms: int) -> None:
+        """Note whether there is evidence against a scope."""
+        wide = self.wide
+        if is_watched != (scope in wide.watched):
+            (wide.watched.append if is_watched else wide.watched.remove)(scope)
+            if not wide.watched:
+                wide.since_ms = None
+            elif wide.since_ms is None:
+                wide.since_ms = at_ms
+
     def is_page(self, record: PageRecord) -> bool:
         """Tell whether a page is to blame for what it loses, and no wider scope."""
         at_ms, template = record.recent.at_ms, record.template
+        if not self.holds(at_ms):
+            return True
         if any(covers(scope, template) for scope in self.wide.open):
             return False
         mine = recent(record, at_ms)
@@ -116,7 +136,8 @@ class Blame:
         record = self.scope(scope)
         at_ms = record.recent.at_ms
         mine = recent(record, at_ms)
-        if self.wide.open or mine.residual <= 0.0:  # then what was before still outweighs what is now
+        is_held = bool(self.wide.open) and self.holds(at_ms)
+        if is_held or mine.residual <= 0.0:  # then what was before still outweighs what is now
             return False
         doubtful: set[Place] = {"inside"} if evidence > CERTAIN else {"inside", "unknown"}
         for page in self.wide.suspects:

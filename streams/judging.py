@@ -62,7 +62,7 @@ class PageJudge:
         predict, add = stalls.predict, stalls.add
         # A fault would be learned as everybody's habit within the hour.
         blame = Blame(state, site)
-        learns = record.alert is None and not blame.wide.watched
+        learns = record.alert is None and not blame.holds(minute_ms)
         cells: list[tuple[float, int, int]] = []
         views = stalled = 0
         for cell in waiting.cells:

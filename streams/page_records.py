@@ -198,8 +198,8 @@ class ScopesRecord(msgspec.Struct, array_like=True):
     """What is kept of all wider scopes of a site.
 
     `pools` are the detector's records by kind, for scopes of a kind are alike noisy; `known` all scopes; `watched`
-    those with evidence above the watch level; `open` those with an alert; `suspects` the pages with some evidence,
-    or that had some lately; `alerting` those with an alert.
+    those with evidence above the watch level, `since_ms` the time from which on there are any; `open` those with an
+    alert; `suspects` the pages with some evidence, or that had some lately; `alerting` those with an alert.
     """
 
     pools: dict[str, SiteState] = {}
@@ -208,6 +208,7 @@ class ScopesRecord(msgspec.Struct, array_like=True):
     open: list[str] = []
     suspects: list[str] = []
     alerting: list[str] = []
+    since_ms: int | None = None
 
 
 class OpenAlerts(msgspec.Struct, array_like=True):

@@ -79,8 +79,7 @@ class ScopeJudge:
         cell = (log(counts.expected / (counts.views - counts.expected)), counts.views, counts.stalls)
         verdict = observe(self._detectors[kind], pool, TemplateState(), record.state, [cell], minute_ms)
         context.state.put(key, record)
-        if verdict.watched != (scope in wide.watched):
-            (wide.watched.append if verdict.watched else wide.watched.remove)(scope)
+        blame.watch(scope, verdict.watched, minute_ms)
         return record, verdict
 
 

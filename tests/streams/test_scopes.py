@@ -132,6 +132,23 @@ def test_a_page_that_was_broken_long_before_keeps_its_alert() -> None:
     assert changes(run) == [("opened", "page", "boots"), ("opened", "template", "help")]
 
 
+def test_what_stays_is_how_things_are_after_half_a_day_and_pages_are_seen_again() -> None:
+    changed, later = SETTLED + 26 * 60, SETTLED + 26 * 60 + 60
+    mobiles = FAULTS["a device"][0]
+    run = Run().follow(
+        [
+            *shop(0, SETTLED),
+            *shop(SETTLED, changed, mobiles),
+            *shop(changed, later, lambda page, *of: page == "boots" or mobiles(page, *of)),
+        ]
+    )
+    said = changes(run)
+    assert said[:2] == [("opened", "device", "mobile"), ("resolved", "device", "mobile")]
+    assert ("opened", "page", "boots") in said[2:]
+    learned = next(alert for alert in run.alerts if alert.status == "resolved")
+    assert SETTLED + 12 * 60 < ms(learned.updated_at) // MINUTE_MS < changed
+
+
 def test_what_is_as_usual_raises_nothing() -> None:
     assert Run().follow(shop(0, 600)).alerts == []
 
