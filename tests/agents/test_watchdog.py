@@ -242,7 +242,7 @@ def test_a_second_writer_in_a_changelog_is_noticed_and_mended(bench: Bench) -> N
     bench.wait_until_ready()
     bench.write(1, 0, 400)
     key, row, partition = next(
-        state for state in bench.wait_for_state("sessions") if state[0].startswith(b"c")
+        state for state in bench.wait_for_state("sessions", b"c") if state[0].startswith(b"c")
     )
     changelog = bench.prefix + "culdesac-sessions-changelog"
     bench.producer.send(changelog, row, key=key, partition=partition, headers=top_header(0)).get(5)

@@ -157,8 +157,10 @@ class Bench:
             found[key] = content
         return found, copies
 
-    def wait_for_state(self, stage: str, seconds: float = 100.0) -> list[tuple[bytes, bytes | None, int]]:
-        """Records (key, row, partition) of a stage's changelog, as soon as there are any."""
+    def wait_for_state(
+        self, stage: str, prefix: bytes = b"", seconds: float = 100.0
+    ) -> list[tuple[bytes, bytes | None, int]]:
+        """Records (key, row, partition) of a stage's changelog, as soon as there is one whose key begins so."""
         limit = time.monotonic() + seconds
         name = f"{self.prefix}culdesac-{stage}-changelog"
         while time.monotonic() < limit:
@@ -170,7 +172,7 @@ class Bench:
                 while self.reader.position(tp) < self.reader.end_offsets([tp])[tp]:
                     for records in self.reader.poll(timeout_ms=200).values():
                         rows += [(record.key, record.value, partition) for record in records]
-            if rows:
+            if any(key.startswith(prefix) for key, _, _ in rows):
                 return rows
             time.sleep(0.1)
         raise AssertionError(f"no state of {stage}\n{self.logs()}")
