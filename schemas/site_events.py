@@ -9,13 +9,29 @@ from schemas.visitor_events import Origin
 
 
 class Cell(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """Views of one page in one minute that share their context."""
+    """Views of one page in one minute that share their context.
+
+    Attributes
+    ----------
+    stalls
+        Views after which the visitor did not go on within the horizon.
+    idle
+        Stalls after which nothing at all was done there within the horizon.
+    orphans
+        Sessions that began on another page and say that they come from this one: they lost who they were. Such a
+        cell has no views.
+    orders
+        Views after which an order was what came next, within the horizon.
+    """
 
     source: str
     device: str
     first_view: bool
     views: int
     stalls: int
+    idle: int = 0
+    orphans: int = 0
+    orders: int = 0
 
 
 class PageMinute(msgspec.Struct, tag_field="type", tag="page_minute", frozen=True):
@@ -27,6 +43,8 @@ class PageMinute(msgspec.Struct, tag_field="type", tag="page_minute", frozen=Tru
         Start of the minute (event time).
     due_ms
         When its labels were complete: the minute's end and the stall horizon.
+    template
+        Empty where nothing but orphans is known of the page.
     correction
         True where late events changed a minute that was sent before: then the cells hold differences, which
         change counts and money, never the evidence of an alert.

@@ -14,7 +14,8 @@ Origin = tuple[str, int, int]
 class VisitorPageView(msgspec.Struct, tag_field="type", tag="page_view", frozen=True, omit_defaults=True):
     """A page view after intake: normalised, classified, pseudonymised.
 
-    Times are event time in ms, but for `received_at`, when it was appended to the input topic.
+    Times are event time in ms, but for `received_at`, when it was appended to the input topic. `came_from` is the
+    page of a referrer of the shop's own.
     """
 
     origin: Origin
@@ -39,6 +40,7 @@ class VisitorPageView(msgspec.Struct, tag_field="type", tag="page_view", frozen=
     sent_at: int | None = None
     received_at: int | None = None
     properties: JsonObject = None
+    came_from: str | None = None
 
 
 class VisitorInteraction(

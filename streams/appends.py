@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+
 from streams.enrichment import Standing, extend_tip
 from streams.features import TELLING_NAMES
 from streams.page_minutes import add_view
 from streams.settings import Settings
 from streams.stages import Context, Output
-from streams.stalls import minute_of
+from streams.stalls import Counts, minute_of, orphan_of
 from streams.visitors import Action, Tail, Tip, View, Visit, Visitor
-from streams.visits import CLICKS_PER_VIEW, session_id
+from streams.visits import CLICKS_PER_VIEW, place, session_id
 
 
 class Appends:
@@ -67,14 +69,25 @@ class Appends:
         """Whether a click out of order changes nothing but the list of the open session's clicks.
 
         So it is with most interactions, such as ``engagement``, when a backlog is read topic by topic: they end no
-        stall, are no feature, and neither begin nor end the session.
+        stall, are no feature, neither begin nor end the session, and something follows soon after the same view.
         """
         if click.__class__ is not Action or click.name in self._telling or click.customer_id is not None:
             return False
         if visitor.tip is None or not visitor.visits or visitor.clicks[-1].__class__ is Tail:
             return False
         visit = visitor.visits[-1]
-        return visit.started_at < click.occurred_at <= visit.ended_at and visit.clicks < self._max_clicks
+        if not visit.started_at < click.occurred_at <= visit.ended_at or visit.clicks >= self._max_clicks:
+            return False
+        clicks = visitor.clicks
+        after = bisect_left(clicks, place(click), key=place)
+        view = after - 1
+        while view >= 0 and clicks[view].__class__ is not View:
+            view -= 1
+        if view < 0:
+            return True
+        soon_ms = clicks[view].occurred_at + self._stall_after_ms
+        # Else this is what shows that a stall was not idle.
+        return click.occurred_at > soon_ms or clicks[view + 1].occurred_at <= soon_ms
 
     def append(
         self,
@@ -89,10 +102,13 @@ class Appends:
         at = click.occurred_at
         outputs: list[Output] = []
         tip = visitor.tip
-        if tip is not None and tip.is_stalling and (isinstance(click, View) or click.name in self._ending):
-            tip.is_stalling = False
-            if at - tip.viewed_at <= self._stall_after_ms:
-                outputs = self._count(context, site, tip, _last_view(visitor), 0, -1)
+        if tip is not None and tip.is_stalling:
+            goes_on = isinstance(click, View) or click.name in self._ending
+            if goes_on or tip.is_idle:
+                ended = Counts(0, -int(goes_on), -int(tip.is_idle))
+                tip.is_stalling, tip.is_idle = not goes_on, False
+                if at - tip.viewed_at <= self._stall_after_ms:
+                    outputs = self._count(context, site, tip, _last_view(visitor), ended)
         if extends and tip is not None:
             visit = visitor.visits[-1]
             visit.ended_at = at
@@ -112,13 +128,14 @@ class Appends:
             return outputs, None
         standing = extend_tip(tip, visit.session_id, visit.started_at, is_returning, click)
         if is_kept and not click.is_bot:
-            tip.is_stalling = not tip.is_settled
-            outputs += self._count(context, site, tip, click, 1, int(tip.is_stalling))
+            stalls = tip.is_stalling = tip.is_idle = not tip.is_settled
+            outputs += self._count(context, site, tip, click, _STALL if stalls else _VIEW)
+        orphan = orphan_of(click) if tip.views == 1 else None
+        if orphan is not None:
+            outputs += add_view(context, site, *orphan, _ORPHAN, self._stall_after_ms)
         return outputs, standing
 
-    def _count(
-        self, context: Context, site: str, tip: Tip, view: View, views: int, stalls: int
-    ) -> list[Output]:
+    def _count(self, context: Context, site: str, tip: Tip, view: View, counts: Counts) -> list[Output]:
         """Count the tip's latest view, or a change of it."""
         return add_view(
             context,
@@ -129,10 +146,12 @@ class Appends:
             tip.source,
             tip.device,
             tip.views == 1,
-            views,
-            stalls,
+            counts,
             self._stall_after_ms,
         )
+
+
+_VIEW, _STALL, _ORPHAN = Counts(1, 0), Counts(1, 1, 1), Counts(0, 0, 0, 1)
 
 
 def _last_view(visitor: Visitor) -> View:

@@ -144,6 +144,7 @@ def tip_of(visitor: Visitor, assembly: Assembly, settings: Settings) -> Tip:
         if not last.is_bot and not tip.is_settled:
             ends = continuations(assembly, visitor.facts, settings)
             tip.is_stalling = not ends or ends[-1] <= place(last)
+            tip.is_idle = tip.is_stalling and session.clicks[-1] is last
     elif tail:
         tip.views = tail.views
         tip.viewed_at = tail.ended_at

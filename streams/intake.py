@@ -150,10 +150,10 @@ class Intake:
         url, referrer = event.url, event.referrer
         length = len(url) + (0 if referrer is None else len(referrer))
         read = self._address if length <= MAX_CACHED_URL_LENGTH else self._address_uncached
-        ref, source, shown_url, shown_referrer = read(site, url, referrer)
+        ref, source, shown_url, shown_referrer, came_from = read(site, url, referrer)
         agent = self._user_agents.read(event.user_agent)
         visitor = self._pseudonyms.visitor(site, event.visitor_id)
-        # By position, in the order of the fields: by name, 22 of them cost 1.5 µs instead of 0.2.
+        # By position, in the order of the fields: by name, 23 of them cost 1.5 µs instead of 0.2.
         view = VisitorPageView(
             context.origin(),
             event.event_id,
@@ -177,6 +177,7 @@ class Intake:
             event.sent_at,
             context.append_ms,
             event.properties or None,
+            came_from,
         )
         return _output("visitor-events", visitor, view)
 
@@ -296,11 +297,17 @@ class Intake:
 
     def _address_uncached(
         self, site: str, url: str, referrer: str | None
-    ) -> tuple[PageRef, Source, str, str | None]:
-        """Page, source, and both addresses as they are shown."""
+    ) -> tuple[PageRef, Source, str, str | None, str | None]:
+        """Page, source, both addresses as they are shown, and the page that a referrer of the shop's own is."""
         ref = self._urls.read(url, site)
         source = self._sources.read(referrer, ref.campaign, ref.host)
-        return ref, source, self._shown(url), None if referrer is None else self._shown(referrer)
+        came_from = None
+        if source.group == "internal" and referrer is not None:
+            try:
+                came_from = self._urls.read(referrer, site).page
+            except UrlError:
+                pass  # then it is not known
+        return ref, source, self._shown(url), None if referrer is None else self._shown(referrer), came_from
 
     def _shown(self, url: str) -> str:
         """Address as subscribers see it: queries and fragments may hold names, tokens and addresses."""

@@ -18,13 +18,16 @@ _CONTEXT = attrgetter("source", "device", "first_view")
 
 
 class OpenCell(msgspec.Struct, array_like=True, gc=False):
-    """A cell that is still being counted."""
+    """A cell that is still being counted; see `Cell`."""
 
     source: str
     device: str
     first_view: bool
     views: int
     stalls: int
+    idle: int = 0
+    orphans: int = 0
+    orders: int = 0
 
 
 class OpenMinute(msgspec.Struct, array_like=True):
@@ -46,8 +49,7 @@ def add_view(
     source: str,
     device: str,
     first_view: bool,
-    views: int,
-    stalls: int,
+    counts: Counts,
     stall_after_ms: int,
 ) -> list[Output]:
     """Add to one cell (differences may be negative): silently while its minute is open, else as a correction.
@@ -58,18 +60,24 @@ def add_view(
     due_ms = minute_ms + MINUTE_MS + stall_after_ms
     if context.watermark > due_ms:
         cell = CellName(minute_ms, page, template, source, device, first_view)
-        return [_correction(context, site, due_ms, [(cell, Counts(views, stalls))])]
+        return [_correction(context, site, due_ms, [(cell, counts)])]
     key = f"m{site}{SEPARATOR}{minute_ms}{SEPARATOR}{page}"
     minute: OpenMinute | None = context.state.get(key)
     if minute is None:
         minute = OpenMinute(site, page, template, minute_ms, [])
+    elif not minute.template:
+        minute.template = template
+    views, stalls, idle, orphans, orders = counts
     for known in minute.cells:
         if known.source == source and known.device == device and known.first_view == first_view:
             known.views += views
             known.stalls += stalls
+            known.idle += idle
+            known.orphans += orphans
+            known.orders += orders
             break
     else:
-        minute.cells.append(OpenCell(source, device, first_view, views, stalls))
+        minute.cells.append(OpenCell(source, device, first_view, views, stalls, idle, orphans, orders))
     context.state.put(key, minute, due_ms)
     return []
 
@@ -85,7 +93,7 @@ def add_differences(
             outputs.append(_correction(context, site, due_ms, list(group)))
         else:
             for cell, counts in group:
-                add_view(context, site, *cell, counts.views, counts.stalls, stall_after_ms)
+                add_view(context, site, *cell, counts, stall_after_ms)
     return outputs
 
 
@@ -98,9 +106,18 @@ def send_minute(context: Context, key: str, deadline_ms: int) -> list[Output]:
         known.sort(key=_CONTEXT)
     cells = tuple(
         [
-            Cell(cell.source, cell.device, cell.first_view, cell.views, cell.stalls)
+            Cell(
+                cell.source,
+                cell.device,
+                cell.first_view,
+                cell.views,
+                cell.stalls,
+                cell.idle,
+                cell.orphans,
+                cell.orders,
+            )
             for cell in known
-            if cell.views or cell.stalls
+            if cell.views or cell.stalls or cell.orphans
         ]
     )
     if not cells:
@@ -122,8 +139,7 @@ def _correction(context: Context, site: str, due_ms: int, changed: list[tuple[Ce
     name = changed[0][0]
     context.count("corrected_minutes")
     cells = tuple(
-        Cell(cell.source, cell.device, cell.first_view, counts.views, counts.stalls)
-        for cell, counts in changed
+        Cell(cell.source, cell.device, cell.first_view, *counts) for cell, counts in changed
     )
     return to_site(
         PageMinute(

@@ -101,7 +101,7 @@ class Sessions:
     log = "visitor-events"
     outputs = ("sessions", "enriched-page-views", "site-events", "rejected-events")
     state_types = STATE_TYPES
-    state_format = StateFormat(3, {1: _without_weights, 2: unchanged})
+    state_format = StateFormat(4, {1: _without_weights, 2: unchanged, 3: unchanged})
     record_type = VisitorEvent
 
     def __init__(self, settings: Settings, partitions: int) -> None:

@@ -6,7 +6,7 @@ from bisect import bisect_right
 from typing import NamedTuple
 
 from streams.settings import MINUTE_MS, Settings
-from streams.visitors import Fact, Identity, Tail, View
+from streams.visitors import Action, Fact, Identity, Tail, View
 from streams.visits import Assembled, Assembly, place
 
 
@@ -22,10 +22,13 @@ class CellName(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """Views and how many of them are stalls."""
+    """What is counted of a cell; see `Cell`."""
 
     views: int
     stalls: int
+    idle: int = 0
+    orphans: int = 0
+    orders: int = 0
 
 
 def minute_of(at: int) -> int:
@@ -67,8 +70,17 @@ def count_cells(assembly: Assembly, facts: list[Fact], settings: Settings) -> di
     A view at t is no stall (y = 0) if an event that ends one follows it in canonical order at ≤ t +
     `stall_after_ms`, or if the session had purchased or registered at ≤ t; else it is one. A view whose
     horizon is not over counts as a stall until it is not: whoever sends the counts waits for the horizon.
+
+    A stall is idle if no interaction at all follows it in canonical order at ≤ t + `stall_after_ms`. A session
+    whose first view comes from a page of the shop counts as an orphan of that page. An order counts for the view
+    that it ends the horizon of.
     """
     ends = continuations(assembly, facts, settings)
+    orders = {place(purchase.placed) for purchase in assembly.purchases}
+    actions = [
+        place(click) for session in assembly.sessions for click in session.clicks if isinstance(click, Action)
+    ]
+    horizon_ms = settings.stall_after_ms
     cells: dict[CellName, Counts] = {}
     for session in assembly.sessions:
         views = session.views
@@ -79,17 +91,38 @@ def count_cells(assembly: Assembly, facts: list[Fact], settings: Settings) -> di
         for view in views:
             if view.is_bot:
                 continue
-            at = view.occurred_at
+            at, where = view.occurred_at, place(view)
             stalls = settled is None or at < settled
+            idle = orders_ = False
             if stalls:
-                index = bisect_right(ends, place(view))
-                stalls = index == len(ends) or ends[index][0] > at + settings.stall_after_ms
+                next_ = _next(ends, where, at + horizon_ms)
+                stalls, orders_ = next_ is None, next_ in orders
+                idle = stalls and _next(actions, where, at + horizon_ms) is None
             cell = CellName(
                 minute_of(at), view.page, view.template, first.source, first.device, view is first
             )
-            before = cells.get(cell, _NONE)
-            cells[cell] = Counts(before.views + 1, before.stalls + stalls)
+            seen, stalled, idled, orphans, ordered = cells.get(cell, _NONE)
+            cells[cell] = Counts(seen + 1, stalled + stalls, idled + idle, orphans, ordered + orders_)
+        orphan = orphan_of(first)
+        if orphan is not None:
+            cells[orphan] = add(cells.get(orphan, _NONE), Counts(0, 0, 0, 1))
     return cells
+
+
+def orphan_of(first: View) -> CellName | None:
+    """Cell that the first view of a session counts in as an orphan, if it says that it comes from a page."""
+    if first.came_from is None or first.is_bot:
+        return None
+    return CellName(minute_of(first.occurred_at), first.came_from, "", "", "", False)
+
+
+def add(some: Counts, more: Counts) -> Counts:
+    """Sum of two counts.
+
+    >>> add(Counts(3, 2, 1), Counts(1, 0, 0, 4))
+    Counts(views=4, stalls=2, idle=1, orphans=4, orders=0)
+    """
+    return Counts(*map(int.__add__, some, more))
 
 
 def differences(before: dict[CellName, Counts], after: dict[CellName, Counts]) -> dict[CellName, Counts]:
@@ -99,14 +132,20 @@ def differences(before: dict[CellName, Counts], after: dict[CellName, Counts]) -
     --------
     >>> cell = CellName(0, "shop/p", "product", "paid", "mobile", True)
     >>> differences({cell: Counts(2, 1)}, {cell: Counts(2, 0)})[cell]
-    Counts(views=0, stalls=-1)
+    Counts(views=0, stalls=-1, idle=0, orphans=0, orders=0)
     """
     changed: dict[CellName, Counts] = {}
     for cell in sorted({*before, *after}):
         old, new = before.get(cell, _NONE), after.get(cell, _NONE)
         if old != new:
-            changed[cell] = Counts(new.views - old.views, new.stalls - old.stalls)
+            changed[cell] = Counts(*map(int.__sub__, new, old))
     return changed
+
+
+def _next(places: list[tuple[int, str]], where: tuple[int, str], until_ms: int) -> tuple[int, str] | None:
+    """First of the sorted places behind this one and up to a time (≤)."""
+    index = bisect_right(places, where)
+    return places[index] if index < len(places) and places[index][0] <= until_ms else None
 
 
 _NONE = Counts(0, 0)

@@ -21,7 +21,7 @@ _VIEW, _ACTION, _ORDER, _IDENTITY = "0", "1", "2", "3"
 
 
 class View(msgspec.Struct, array_like=True, tag="v", frozen=True, gc=False):
-    """A page view that is kept."""
+    """A page view that is kept. `came_from` is the page of the shop that its referrer names."""
 
     occurred_at: int
     id: str
@@ -32,6 +32,7 @@ class View(msgspec.Struct, array_like=True, tag="v", frozen=True, gc=False):
     campaign: str | None = None
     customer_id: str | None = None
     is_bot: bool = False
+    came_from: str | None = None
 
 
 class Action(msgspec.Struct, array_like=True, tag="a", frozen=True, gc=False):
@@ -139,6 +140,8 @@ class Tip(msgspec.Struct, array_like=True):
         It has purchased or registered: no view after that is a stall.
     is_stalling
         The latest view counts as a stall up to now.
+    is_idle
+        And nothing has been done on its page yet.
     """
 
     views: int = 0
@@ -149,6 +152,7 @@ class Tip(msgspec.Struct, array_like=True):
     is_settled: bool = False
     is_stalling: bool = False
     journey: Journey | None = None
+    is_idle: bool = False
 
 
 class Visitor(msgspec.Struct, array_like=True):
@@ -194,7 +198,7 @@ def named_by(key: str) -> tuple[str, str]:
 
 def kept_view(record: VisitorPageView) -> View:
     """Keep a page view. Words that all visitors share are held once in memory."""
-    campaign = record.campaign
+    campaign, came_from = record.campaign, record.came_from
     return View(
         record.occurred_at,
         _VIEW + record.event_id,
@@ -205,6 +209,7 @@ def kept_view(record: VisitorPageView) -> View:
         campaign if campaign is None else intern(campaign),
         record.customer_id,
         record.is_bot,
+        came_from if came_from is None else intern(came_from),
     )
 
 

@@ -18,7 +18,7 @@ from streams.settings import MINUTE_MS, Settings
 FIELDS: dict[type, tuple[int, tuple[str, ...]]] = {
     VisitorPageView: (
         0,
-        ("page", "template", "source", "device", "campaign", "customer_id", "is_bot", "occurred_at"),
+        ("page", "template", "source", "device", "campaign", "customer_id", "is_bot", "came_from", "occurred_at"),
     ),
     VisitorInteraction: (1, ("name", "page", "seconds", "customer_id", "occurred_at")),
     VisitorOrder: (2, ("order_id", "revision", "status", "currency", "total", "customer_id", "occurred_at")),
@@ -50,7 +50,7 @@ class Truth:
     def __init__(self, events: Iterable[Any], settings: Settings) -> None:
         self.sessions: list[dict[str, Any]] = []
         self.exits: Counter[Any] = Counter()
-        self.cells: dict[Any, tuple[int, int]] = {}
+        self.cells: Counter[Any] = Counter()
         self.s = settings
         by_visitor: dict[str, list[Any]] = {}
         for event in distinct(events):
@@ -102,10 +102,17 @@ class Truth:
             cut = i + 1 < len(groups) and groups[i + 1][0].occurred_at - group[-1].occurred_at <= s.gap_ms
             mine = [b for b in bought if at(b[0]) == i]
             known = [e for e in identities if at(e.occurred_at) == i]
-            self.session(group, mine, known, cut, ending)
+            self.session(group, mine, known, cut, ending, clicks, [b[2] for b in bought])
 
     def session(
-        self, group: list[Any], bought: list[Any], known: list[Any], cut: bool, ending: list[Any]
+        self,
+        group: list[Any],
+        bought: list[Any],
+        known: list[Any],
+        cut: bool,
+        ending: list[Any],
+        clicks: list[Any],
+        placed: list[Any],
     ) -> None:
         s = self.s
         views = [e for e in group if isinstance(e, VisitorPageView)]
@@ -184,9 +191,15 @@ class Truth:
             if v.is_bot:
                 continue
             t = v.occurred_at
-            stall = not any(rank(e) > rank(v) and e.occurred_at <= t + s.stall_after_ms for e in ending)
-            if settled is not None and settled <= t:
-                stall = False
-            name = (t // MINUTE_MS * MINUTE_MS, v.page, views[0].source, views[0].device, v is views[0])
-            n, y = self.cells.get(name, (0, 0))
-            self.cells[name] = (n + 1, y + stall)
+            is_open = settled is None or settled > t
+            ends = [e for e in ending if rank(e) > rank(v) and e.occurred_at <= t + s.stall_after_ms]
+            soon = [e for e in clicks if rank(e) > rank(v) and e.occurred_at <= t + s.stall_after_ms]
+            minute = t // MINUTE_MS * MINUTE_MS
+            name = (minute, v.page, views[0].source, views[0].device, v is views[0])
+            self.cells[name, "views"] += 1
+            self.cells[name, "stalls"] += is_open and not ends
+            self.cells[name, "idle"] += is_open and not ends and not soon
+            self.cells[name, "orders"] += is_open and bool(ends) and min(ends, key=rank) in placed
+        if views and views[0].came_from is not None and not views[0].is_bot:
+            minute = views[0].occurred_at // MINUTE_MS * MINUTE_MS
+            self.cells[(minute, views[0].came_from, "", "", False), "orphans"] += 1

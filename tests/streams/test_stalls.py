@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -55,9 +56,9 @@ def test_a_view_is_labelled_by_what_follows(events: list[Any], stalls: int, arri
         if arrival == "late":
             run.mark(3 * HOUR_MS)
     truth = Truth(events, run.settings).cells
-    assert run.end().cells() == truth
-    labels = [counts for name, counts in truth.items() if name[0] == BEGINNING and name[4]]
-    assert labels == [(1, stalls)]
+    assert +run.end().counts() == +truth
+    first = [(what, n) for ((minute, *_, is_first), what), n in truth.items() if minute == BEGINNING and is_first]
+    assert [n for what, n in first if what in ("views", "stalls")] == [1, stalls]
 
 
 def test_bots_get_no_label() -> None:
@@ -76,7 +77,7 @@ def test_a_minute_is_sent_once_when_its_labels_are_complete_cells_in_canonical_o
     (minute,) = run.kept.minutes
     assert (minute.page, minute.template, minute.minute_ms) == ("shop.example/home", "home", BEGINNING)
     assert (minute.due_ms, minute.correction) == (BEGINNING + ONE_MINUTE + FIVE_MINUTES, False)
-    assert minute.cells == (Cell("organic", "mobile", True, 2, 2), Cell("paid", "mobile", True, 1, 1))
+    assert minute.cells == (Cell("organic", "mobile", True, 2, 2, 2), Cell("paid", "mobile", True, 1, 1, 1))
     assert len(run.end().minutes) == 1
 
 
@@ -102,8 +103,8 @@ def test_late_events_correct_a_sent_minute_by_the_difference_at_once() -> None:
     run.send(view(ONE_MINUTE, "cart"))
     corrections = [minute for minute in run.kept.minutes if minute.correction]
     assert [(m.page, m.minute_ms - BEGINNING, m.cells) for m in corrections] == [
-        ("shop.example/home", 0, (Cell("organic", "mobile", True, 0, -1),)),
-        ("shop.example/cart", ONE_MINUTE, (Cell("organic", "mobile", False, 1, 1),)),
+        ("shop.example/home", 0, (Cell("organic", "mobile", True, 0, -1, -1),)),
+        ("shop.example/cart", ONE_MINUTE, (Cell("organic", "mobile", False, 1, 1, 1),)),
     ]
     assert [m.due_ms for m in corrections] == [m.minute_ms + ONE_MINUTE + FIVE_MINUTES for m in corrections]
 
@@ -111,7 +112,7 @@ def test_late_events_correct_a_sent_minute_by_the_difference_at_once() -> None:
 def test_a_late_first_view_moves_the_views_of_its_session_to_other_cells() -> None:
     run = Run().send(view(0)).mark(HOUR_MS).send(view(-1, "landing", source="paid"))
     (moved,) = [m for m in run.kept.minutes if m.correction and m.page == "shop.example/home"]
-    assert moved.cells == (Cell("organic", "mobile", True, -1, -1), Cell("paid", "mobile", False, 1, 1))
+    assert moved.cells == (Cell("organic", "mobile", True, -1, -1, -1), Cell("paid", "mobile", False, 1, 1, 1))
 
 
 def test_a_minute_that_comes_to_nothing_is_not_sent() -> None:
@@ -124,3 +125,43 @@ def test_labels_do_not_wait_for_the_session() -> None:
     assert len(run.kept.revisions) == 1
     run.send(view(5 * MINUTE_MS, "cart"))
     assert run.end().cells()[BEGINNING, "shop.example/home", "organic", "mobile", True] == (1, 0)
+
+
+def counted(run: Run, kind: str) -> dict[str, int]:
+    """How many of a kind each page has, all cells together."""
+    sums: Counter[str] = Counter()
+    for ((_, page, *_), what), n in run.end().counts().items():
+        if what == kind:
+            sums[page.removeprefix("shop.example/")] += n
+    return dict(+sums)
+
+
+@pytest.mark.parametrize(
+    ("events", "idle"),
+    [
+        ([view(0)], {"home": 1}),
+        ([view(0), action(ONE_MINUTE, "engagement")], {}),
+        ([view(0), action(FIVE_MINUTES, "engagement")], {}),
+        ([view(0), action(FIVE_MINUTES + 1, "engagement")], {"home": 1}),
+        ([view(0), view(FIVE_MINUTES + 1, "cart"), action(3, "engagement")], {"cart": 1}),
+        ([view(0), view(FIVE_MINUTES + 2, "cart"), action(FIVE_MINUTES + 1, "error")], {"home": 1, "cart": 1}),
+        ([view(0), action(FIVE_MINUTES + 9), action(7)], {}),
+        ([view(0), view(1, "cart"), action(FIVE_MINUTES + 1)], {}),
+        ([view(0), order(2), view(3, "cart")], {}),
+    ],
+)
+def test_a_stall_is_idle_until_anything_is_done_there(events: list[Any], idle: dict[str, int]) -> None:
+    assert counted(Run().send(*events), "idle") == idle
+
+
+def test_whoever_lost_his_session_is_an_orphan_of_the_page_that_he_came_from() -> None:
+    home = "shop.example/home"
+    events = view(0), view(1, "cart", came_from=home), view(9, "cart", visitor="bob", came_from=home)
+    assert counted(Run().send(*events), "orphans") == {"home": 1}
+    assert counted(Run().send(*events, view(8, visitor="bob")), "orphans") == {}
+
+
+def test_an_order_counts_for_the_view_before_it_if_it_comes_in_time() -> None:
+    events = [view(0), view(1, "checkout"), order(FIVE_MINUTES + 1), view(FIVE_MINUTES + 2, "thanks")]
+    assert counted(Run().send(*events), "orders") == {"checkout": 1}
+    assert counted(Run().send(view(0), order(FIVE_MINUTES + 1)), "orders") == {}

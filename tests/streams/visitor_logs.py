@@ -159,6 +159,16 @@ class Kept:
                 stalls[name] += cell.stalls
         return {name: (n, stalls[name]) for name, n in views.items() if n or stalls[name]}
 
+    def counts(self) -> Counter[Any]:
+        """All that is counted of cells, by name and kind; corrections added."""
+        sums: Counter[Any] = Counter()
+        for minute in self.minutes:
+            for cell in minute.cells:
+                name = (minute.minute_ms, minute.page, cell.source, cell.device, cell.first_view)
+                for kind in ("views", "stalls", "idle", "orphans", "orders"):
+                    sums[name, kind] += getattr(cell, kind)
+        return sums
+
     def exits(self) -> Counter[tuple[bool, Exit]]:
         """Sum of exits, corrections added and removed."""
         sums: Counter[tuple[bool, Exit]] = Counter()
