@@ -34,6 +34,25 @@ AlertCause: TypeAlias = Literal[
 ]
 
 
+class AlertCourse(msgspec.Struct, kw_only=True):
+    """Counts of a stretch of time while an alert is open."""
+
+    at: Annotated[UtcTime, Meta(description="Event time at which the stretch begins; the next one ends it.")]
+    views: Annotated[Count, Meta(description="Labelled views.")]
+    exits: Annotated[Count, Meta(description="How many of them went no further.")]
+    expected_exits: Annotated[float, Meta(ge=0, description="How many usually would have.")]
+
+
+class AlertContrast(msgspec.Struct, kw_only=True):
+    """Counts of some of the visitors."""
+
+    by: Annotated[str, Meta(description="What they are told apart by: source, device, or view.")]
+    value: Annotated[str, Meta(description="Which of them; of views, first or later ones of a session.")]
+    views: Annotated[Count, Meta(description="Labelled views.")]
+    exits: Annotated[Count, Meta(description="How many of them went no further.")]
+    expected_exits: Annotated[float, Meta(ge=0, description="How many usually would have.")]
+
+
 class DeadEndAlert(
     msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="schema", tag="dead-end-alerts/1"
 ):
@@ -71,6 +90,28 @@ class DeadEndAlert(
         str | None, Meta(description="The template, source or device, where the scope is wider than a page.")
     ] = None
     part_of: Annotated[Id | None, Meta(description="The wider alert that stands for it now.")] = None
+    summary: Annotated[str | None, Meta(description="All that in one sentence.")] = None
+    changed_at: Annotated[UtcTime | None, Meta(description="Event time at which it seems to have begun.")] = (
+        None
+    )
+    first_seen_at: Annotated[UtcTime | None, Meta(description="When the page was first seen.")] = None
+    cause_numbers: Annotated[
+        dict[str, float] | None, Meta(description="What decided on the cause, by name.")
+    ] = None
+    money_low: Annotated[AmountText | None, Meta(description="Lower end of the interval of the money.")] = (
+        None
+    )
+    money_high: Annotated[AmountText | None, Meta(description="Upper end of it.")] = None
+    course: Annotated[
+        list[AlertCourse] | None, Meta(description="Views and exits by time, at most 120 stretches.")
+    ] = None
+    contrasts: Annotated[
+        list[AlertContrast] | None, Meta(description="Who leaves: the same by source, device and view.")
+    ] = None
+    worst_pages: Annotated[
+        list[str] | None,
+        Meta(description="Where the scope is wider than a page, the pages that lose most in it."),
+    ] = None
     sample_sessions: Annotated[
         list[str] | None, Meta(description="Some of the sessions that ended there.")
     ] = None

@@ -14,10 +14,14 @@ from typing import NamedTuple
 from schemas.dead_end_alerts import AlertScope, AlertStatus, DeadEndAlert
 from schemas.money import format_amount
 from schemas.timestamps import MAX_MS, format_ms
-from streams.page_records import OpenAlert, Suspicion
+from streams.causes import Cause
+from streams.evidence import PageState
+from streams.evidence_packs import contrasts_of, course_of, summary_of
+from streams.page_records import OpenAlert
 from streams.rankings import INTERVAL_QUANTILE, INTERVAL_WIDENING
 from streams.settings import DAY_MS, MINUTE_MS
 from streams.stages import Output
+from streams.symptoms import Suspicion, change_of
 from streams.visitors import SEPARATOR
 
 UPDATE_EVERY_MS = 15 * MINUTE_MS
@@ -55,6 +59,25 @@ class Price(NamedTuple):
     average_minor: float
     currency: str | None
 
+    def money(self, lost: float) -> str | None:
+        """Price so many visitors who did not go on, at least 0; None without a currency.
+
+        >>> Price(0.25, 2_000.0, "EUR").money(30.0), Price(0.25, 2_000.0, "EUR").money(-3.0)
+        ('150', '0')
+        """
+        if self.currency is None:
+            return None
+        return format_amount(Decimal(round(max(0.0, lost) * self.p_purchase * self.average_minor)).scaleb(-2))
+
+
+class Finding(NamedTuple):
+    """What an alert is about, what a visitor is worth, why, and, of a wider scope, where most is lost."""
+
+    subject: Subject
+    price: Price
+    cause: Cause
+    worst_pages: list[str]
+
 
 def alert_id(site: str, scope: str, value: str, opened_ms: int) -> str:
     """Name of an alert: 16 hexadecimal digits that depend on what it is about and when it opened.
@@ -72,13 +95,12 @@ def open_alert(subject: Subject, at_ms: int, evidence: float) -> OpenAlert:
 
 
 def alert_record(
-    subject: Subject,
+    finding: Finding,
     suspicion: Suspicion,
-    noise_variance: float,
+    page: PageState,
     alert: OpenAlert,
     status: AlertStatus,
     at_ms: int,
-    price: Price,
     part_of: str | None = None,
 ) -> Output:
     """Say what has come of an alert.
@@ -89,21 +111,22 @@ def alert_record(
 
     Parameters
     ----------
-    subject, suspicion, noise_variance, alert
-        What it is about.
+    finding
+        What it is about, why, and what it costs.
+    suspicion, page, alert
+        What is counted, the detector's record, and what was said before.
     status, at_ms
         What happened, and when (event time).
-    price
-        For the money at stake.
     part_of
         Id of the wider alert that stands for it, where it is withdrawn.
     """
-    excess = suspicion.stalls - suspicion.expected
-    variance = suspicion.variance
-    error = sqrt(variance + noise_variance * variance * variance)
+    subject, price, cause = finding.subject, finding.price, finding.cause
+    excess, variance = suspicion.excess, suspicion.variance
+    error = sqrt(variance + page.noise_variance * variance * variance)
     reach = INTERVAL_WIDENING * INTERVAL_QUANTILE * error
-    money = max(0.0, excess) * price.p_purchase * price.average_minor
-    at = format_ms(min(at_ms, MAX_MS))
+    change = change_of(suspicion)
+    first_ms = page.born_ms if subject.scope == "page" else None
+    money = [price.money(lost) for lost in (excess, excess - reach, excess + reach)]
     value = DeadEndAlert(
         id=alert.alert_id,
         alert_id=alert.alert_id,
@@ -115,18 +138,31 @@ def alert_record(
         scope=subject.scope,
         value=subject.value if subject.scope != "page" else None,
         part_of=part_of,
-        opened_at=format_ms(min(alert.opened_ms, MAX_MS)),
-        updated_at=at,
-        resolved_at=at if status == "resolved" else None,
-        cause="unknown",
+        opened_at=_time(alert.opened_ms),
+        updated_at=_time(at_ms),
+        resolved_at=_time(at_ms) if status == "resolved" else None,
+        cause=cause.cause,
+        cause_numbers=cause.numbers or None,
         log_evidence=round(alert.evidence, 3),
         views=suspicion.views,
         exits=suspicion.stalls,
         expected_exits=round(suspicion.expected, 2),
         excess_low=round(excess - reach, 2),
         excess_high=round(excess + reach, 2),
-        money_at_stake=None if price.currency is None else format_amount(Decimal(round(money)).scaleb(-2)),
+        money_at_stake=money[0],
+        money_low=money[1],
+        money_high=money[2],
         currency=price.currency,
+        changed_at=None if change is None else _time(change.at_ms),
+        first_seen_at=None if first_ms is None else _time(first_ms),
+        course=course_of(suspicion) or None,
+        contrasts=contrasts_of(suspicion) or None,
+        worst_pages=finding.worst_pages or None,
     )
+    value.summary = summary_of(value)
     key = f"{subject.scope}:{subject.value}"
     return Output("dead-end-alerts", key, value, alert.alert_id, at_ms, alert.revision)
+
+
+def _time(at_ms: int) -> str:
+    return format_ms(min(at_ms, MAX_MS))

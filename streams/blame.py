@@ -9,20 +9,21 @@ from __future__ import annotations
 from typing import cast
 
 from schemas.dead_end_alerts import AlertScope
-from streams.alerts import Price, Subject
+from streams.alerts import Finding, Price, Subject
+from streams.causes import cause_of
 from streams.evidence import DecayedSums
 from streams.page_records import (
     PageRecord,
-    ScopeCounts,
     ScopeRecord,
     ScopesRecord,
     SiteRecord,
     TemplateRecord,
     site_of,
 )
-from streams.scopes import SITE, Place, place_of
+from streams.scopes import FIRST_VIEW, PRIOR, SITE, Place, place_of
 from streams.settings import HOUR_MS, MINUTE_MS
 from streams.states import KeyedState
+from streams.symptoms import Habits, MinuteCounts
 from streams.visitors import SEPARATOR
 
 RECENT_HALF_LIFE_MS = 10 * MINUTE_MS
@@ -34,10 +35,10 @@ NEARLY_ALL = 0.9
 HOLD_MS = 12 * HOUR_MS
 """So long a wider scope that is suspected holds back pages and what is learned of all; after that it is how things
 are now, and whatever else breaks must be seen again."""
-MAX_SUSPECTS = 200
+MAX_SUSPECTS, MAX_WORST = 200, 5
 
 
-def add_recent(of: PageRecord | ScopeRecord, counts: ScopeCounts, minute_ms: int) -> None:
+def add_recent(of: PageRecord | ScopeRecord, counts: MinuteCounts, minute_ms: int) -> None:
     """Add a minute to what was lost lately."""
     of.recent.add(counts.stalls - counts.expected, counts.variance, minute_ms, RECENT_HALF_LIFE_MS)
 
@@ -168,14 +169,44 @@ class Blame:
     def scope_subject(self, scope: str, at_ms: int) -> Subject:
         """Name a scope, and of the pages under suspicion the one that loses most there."""
         kind, _, value = scope.partition(":")
-        worst, page, template = 0.0, "", value if kind == "template" else ""
-        if scope in self.wide.open or scope in self.wide.watched:
-            for suspect in self.wide.suspects:
-                record = self.page(suspect)
-                loss = recent(record, at_ms).residual
-                if loss > worst and covers(scope, record.template):
-                    worst, page, template = loss, suspect, record.template
+        page = next(iter(self._worst(scope, at_ms)), "")
+        template = self.page(page).template if page else value if kind == "template" else ""
         return Subject(self._site, cast(AlertScope, kind), value, page, template)
+
+    def page_finding(self, page: str, record: PageRecord) -> Finding:
+        """Tell what is known of a page that an alert is about."""
+        at_ms, template = record.recent.at_ms, record.template
+        of_template: TemplateRecord = self._state.get(f"t{self._site}{SEPARATOR}{template}")
+        usual, own = of_template.habits, record.habits
+        # What people do on pages is alike on pages that are; where they come from is not.
+        habits = Habits(own.views, usual.stalls, usual.idle, own.orphans, sources=own.sources)
+        elsewhere = 0.0
+        if FIRST_VIEW in self.wide.known:
+            whole, mine = recent(self.scope(FIRST_VIEW), at_ms), recent(record, at_ms)
+            rest = max(0.0, whole.variance - mine.variance)
+            elsewhere = (whole.residual - mine.residual) / (rest + PRIOR)
+        cause = cause_of("page", template, record.suspicion, habits, 0.0, elsewhere)
+        return Finding(self.page_subject(page, record), self.price(template), cause, [])
+
+    def scope_finding(self, scope: str, at_ms: int) -> Finding:
+        """Tell what is known of a wider scope that an alert is about."""
+        record, whole = self.scope(scope), self.scope(SITE)
+        kind, _, value = scope.partition(":")
+        template = value if kind == "template" else ""
+        share = record.habits.views / whole.habits.views if whole.habits.views else 0.0
+        cause = cause_of(kind, template, record.suspicion, record.habits, share, 0.0)
+        subject = self.scope_subject(scope, at_ms)
+        return Finding(subject, self.scope_price(scope), cause, self._worst(scope, at_ms))
+
+    def _worst(self, scope: str, at_ms: int) -> list[str]:
+        """Give the suspected pages that lose most in a scope, at most five."""
+        losses = []
+        for page in self.wide.suspects:
+            record = self.page(page)
+            loss = recent(record, at_ms).residual
+            if loss > 0.0 and covers(scope, record.template):
+                losses.append((-loss, page))
+        return [page for _, page in sorted(losses)[:MAX_WORST]]
 
     def price(self, template: str | None = None) -> Price:
         """Tell what a visitor is worth who goes on from pages of a template, or anywhere."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Protocol
 
 from schemas.dead_end_alerts import AlertStatus
-from streams.alerts import QUIET_MS, UPDATE_EVERY_MS, Price, Subject, alert_record, open_alert
+from streams.alerts import QUIET_MS, UPDATE_EVERY_MS, Finding, Subject, alert_record, open_alert
 from streams.detection import Event, Verdict
-from streams.evidence import PageState
-from streams.page_records import OpenAlert, OpenAlerts, Suspicion
+from streams.evidence import DecayedSums, PageState
+from streams.page_records import OpenAlert, OpenAlerts
 from streams.stages import Context, Output
+from streams.symptoms import MinuteCounts, Suspicion
 
 SUSPICION_BELOW = 0.5
 """Below this evidence there is no suspicion, and its counts begin anew."""
@@ -21,48 +22,40 @@ class Followed(Protocol):
     """What is kept of a page or a scope: the detector's record, what it is suspected of, its open alert."""
 
     state: PageState
+    recent: DecayedSums
     suspicion: Suspicion
     alert: OpenAlert | None
 
 
 def follow(
     context: Context,
-    subject: Subject,
     record: Followed,
-    counts: tuple[int, int],
+    counts: MinuteCounts,
     verdict: Verdict,
     event: Event | None,
     due_ms: int,
+    of_all: int = 0,
 ) -> AlertStatus | None:
     """Gather suspicion, and tell what becomes of the alert, if anything is to be said of it.
 
     Parameters
     ----------
-    subject, record
-        What it is about; the record is changed.
-    counts
-        Views of the minute, and stalls.
+    record
+        What it is about; changed.
+    counts, of_all
+        The minute, and the views of the whole site in it.
     verdict, event
         Of the detector; an event that is held back is None.
     due_ms
         When the minute was due (event time).
     """
-    views, stalled = counts
     evidence = max(verdict.evidence, verdict.evidence_newborn)
-    suspicion, alert, expected = record.suspicion, record.alert, verdict.expected
-    variance = max(0.0, expected * (1.0 - expected / views)) if views else 0.0
-    if alert is None and event is None and evidence < SUSPICION_BELOW:
-        suspicion.views, suspicion.stalls = views, stalled
-        suspicion.expected, suspicion.variance = expected, variance
+    suspicion, alert = record.suspicion, record.alert
+    if alert is None and evidence < SUSPICION_BELOW:
+        if suspicion.since_ms is not None:
+            record.suspicion = Suspicion()
         return None
-    suspicion.views += views
-    suspicion.stalls += stalled
-    suspicion.expected += expected
-    suspicion.variance += variance
-    if event in ("open", "open_new"):
-        alert = record.alert = open_alert(subject, due_ms, evidence)
-        context.state.put(subject.key, alert, due_ms + QUIET_MS)
-        return "opened"
+    suspicion.gather(counts, verdict.expected, record.recent.at_ms, of_all)
     if alert is None:
         return None
     alert.evidence, alert.seen_ms = evidence, due_ms
@@ -73,13 +66,19 @@ def follow(
     return None
 
 
+def begin(context: Context, subject: Subject, record: Followed, at_ms: int, evidence: float) -> OpenAlert:
+    """Open the alert of a page or a scope; `say` has to follow."""
+    alert = record.alert = open_alert(subject, at_ms, evidence)
+    context.state.put(subject.key, alert, at_ms + QUIET_MS)
+    return alert
+
+
 def say(
     context: Context,
-    subject: Subject,
+    finding: Finding,
     record: Followed,
     status: AlertStatus,
     at_ms: int,
-    price: Price,
     part_of: str | None = None,
 ) -> Output:
     """Say what has become of an alert, and forget it if it is over."""
@@ -97,10 +96,8 @@ def say(
         else:
             context.state.delete("o")
     context.count("alerts", status)
-    said = alert_record(
-        subject, record.suspicion, record.state.noise_variance, alert, status, at_ms, price, part_of
-    )
+    said = alert_record(finding, record.suspicion, record.state, alert, status, at_ms, part_of)
     if status in OVER:
-        context.state.delete(subject.key)
+        context.state.delete(finding.subject.key)
         record.alert, record.suspicion, record.state.alert = None, Suspicion(), None
     return said

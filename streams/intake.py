@@ -8,6 +8,7 @@ switched off. Producers' keys and partitioners are not trusted: every record is 
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from functools import lru_cache
 from typing import Annotated, Any, Final
 
@@ -303,10 +304,8 @@ class Intake:
         source = self._sources.read(referrer, ref.campaign, ref.host)
         came_from = None
         if source.group == "internal" and referrer is not None:
-            try:
+            with suppress(UrlError):  # then it is not known
                 came_from = self._urls.read(referrer, site).page
-            except UrlError:
-                pass  # then it is not known
         return ref, source, self._shown(url), None if referrer is None else self._shown(referrer), came_from
 
     def _shown(self, url: str) -> str:

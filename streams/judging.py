@@ -5,8 +5,10 @@ Minutes come in canonical order: all pages of a minute, then the minute of the s
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from math import exp
 
+from schemas.site_events import Cell
 from streams.alerts import QUIET_MS
 from streams.blame import Blame, add_recent
 from streams.detection import Verdict, observe
@@ -26,8 +28,10 @@ from streams.page_records import (
     regressions_of,
     site_of,
 )
+from streams.regressions import MAX_LOGIT
 from streams.scopes import add_cells
 from streams.stages import Context, Output
+from streams.symptoms import MinuteCounts
 from streams.visitors import SEPARATOR
 
 SUSPECT = 2.0
@@ -52,6 +56,8 @@ class PageJudge:
     def minute(self, context: Context, waiting: WaitingMinute, due_ms: int) -> Iterable[Output]:
         """Handle a minute of a page; its scopes are handled when all pages of the minute are."""
         state, site, minute_ms = context.state, waiting.site, waiting.minute_ms
+        if not waiting.template and state.get(f"p{site}{SEPARATOR}{waiting.page}") is None:
+            return ()  # sessions say that they come from there, and nobody has seen it
         of_site = site_of(state, site)
         page, record = page_of(state, of_site, site, waiting.page, waiting.template)
         template = record.template
@@ -64,31 +70,49 @@ class PageJudge:
         blame = Blame(state, site)
         learns = record.alert is None and not blame.holds(minute_ms)
         cells: list[tuple[float, int, int]] = []
-        views = stalled = 0
         for cell in waiting.cells:
+            if not cell.views:
+                cells.append((0.0, 0, 0))
+                continue
             predicted = predict((template, cell.source, cell.device, cell.first_view, hour), context_names)
             cells.append((predicted.logit, cell.views, cell.stalls))
             if learns:
                 add(predicted, cell.views, cell.stalls)
-            views += cell.views
-            stalled += cell.stalls
         stalls.settle()
         scopes_key = f"w{site}{SEPARATOR}{minute_ms:015d}"
         scopes: ScopesMinute = state.get(scopes_key) or ScopesMinute(site, minute_ms)
-        logits = [logit for logit, _, _ in cells]
+        usual = of_template.habits
         counts = add_cells(
-            scopes.scopes, template, record.state.effect, zip(logits, waiting.cells, strict=True)
+            scopes.scopes,
+            template,
+            record.state.effect,
+            usual.orders / usual.views if usual.views else 0.0,
+            [(logit, cell) for (logit, _, _), cell in zip(cells, waiting.cells, strict=True)],
         )
-        add_recent(record, counts, minute_ms)
         state.put(scopes_key, scopes, due_ms)
-        verdict = observe(self._detector, of_site.state, of_template.state, record.state, cells, minute_ms)
-        record.views += views
-        record.stalls += stalled
-        if verdict.event in ("open", "open_new"):
-            # Whether it is the page or something wider shows when the whole minute has been looked at.
-            scopes.crossed[page] = Crossed(verdict.event, max(verdict.evidence, verdict.evidence_newborn))
-            record.state.alert = None
-        outputs = self._follow(context, blame, page, record, (views, stalled), verdict, due_ms)
+        outputs: Iterable[Output] = ()
+        if counts.views:
+            add_recent(record, counts, minute_ms)
+            effect = record.state.effect
+            seen = [cell for cell in cells if cell[1]]
+            verdict = observe(self._detector, of_site.state, of_template.state, record.state, seen, minute_ms)
+            record.views += counts.views
+            record.stalls += counts.stalls
+            evidence = max(verdict.evidence, verdict.evidence_newborn)
+            if verdict.event in ("open", "open_new"):
+                # Whether it is the page or something wider shows when the whole minute has been looked at.
+                scopes.crossed[page] = Crossed(verdict.event, evidence)
+                record.state.alert = None
+            outputs = self._follow(context, blame, page, record, counts, verdict, due_ms)
+            if record.suspicion.since_ms is not None:
+                record.suspicion.gather_by(_expected(waiting.cells, cells, effect, verdict.expected))
+            elif learns and evidence < SUSPECT:
+                usual.learn(counts, minute_ms)
+                record.habits.learn(counts, minute_ms, waiting.cells)
+        elif record.suspicion.since_ms is not None:
+            record.suspicion.orphans += counts.orphans
+        elif learns:
+            record.habits.learn(counts, minute_ms)
         state.put(f"p{site}{SEPARATOR}{page}", record, next_score(of_site, due_ms, self._score_every_ms))
         state.put(template_key, of_template)
         state.put(f"r{site}", regressions)
@@ -101,22 +125,21 @@ class PageJudge:
         blame: Blame,
         page: str,
         record: PageRecord,
-        counts: tuple[int, int],
+        counts: MinuteCounts,
         verdict: Verdict,
         due_ms: int,
     ) -> Iterable[Output]:
         is_suspect = max(verdict.evidence, verdict.evidence_newborn) > SUSPECT
         if is_suspect and blame.suspect(page, record.recent.at_ms):
             blame.put()
-        subject = blame.page_subject(page, record)
         event = None if verdict.event in ("open", "open_new") else verdict.event
-        status = follow(context, subject, record, counts, verdict, event, due_ms)
+        status = follow(context, record, counts, verdict, event, due_ms)
         if status is None:
             return ()
         if status in OVER:
             blame.wide.alerting.remove(page)
             blame.put()
-        return (say(context, subject, record, status, due_ms, blame.price(record.template)),)
+        return (say(context, blame.page_finding(page, record), record, status, due_ms),)
 
     def quiet(self, context: Context, key: str, at_ms: int) -> Iterable[Output]:
         """Resolve an alert of which nothing has been seen for long, or look again when that may be so."""
@@ -132,13 +155,13 @@ class PageJudge:
             state.put(key, alert, alert.seen_ms + QUIET_MS)
             return ()
         if isinstance(record, PageRecord):
-            subject, price = blame.page_subject(name, record), blame.price(record.template)
+            finding = blame.page_finding(name, record)
             blame.wide.alerting.remove(name)
         else:
-            subject, price = blame.scope_subject(name, at_ms), blame.scope_price(name)
+            finding = blame.scope_finding(name, at_ms)
             blame.wide.open.remove(name)
         blame.put()
-        said = say(context, subject, record, "resolved", at_ms, price)
+        said = say(context, finding, record, "resolved", at_ms)
         # Or the first view that comes would open it again on what was suspected days ago.
         clear_evidence(record.state)
         if is_wide:
@@ -148,3 +171,14 @@ class PageJudge:
             state.put(blame.page_key(name), record, next_score(of_site, at_ms, self._score_every_ms))
             state.put(f"s{site}", of_site, of_site.score_ms)
         return (said,)
+
+
+def _expected(
+    seen: Sequence[Cell], cells: Sequence[tuple[float, int, int]], effect: float, expected: float
+) -> Iterator[tuple[Cell, float]]:
+    """Share out the stalls that were to be expected of a minute over its cells."""
+    parts = [n / (1.0 + exp(max(-MAX_LOGIT, min(MAX_LOGIT, -logit - effect)))) for logit, n, _ in cells]
+    scale = expected / sum(parts)
+    for cell, part in zip(seen, parts, strict=True):
+        if cell.views:
+            yield cell, part * scale

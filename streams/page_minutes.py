@@ -138,9 +138,7 @@ def _correction(context: Context, site: str, due_ms: int, changed: list[tuple[Ce
     """One page's minute as differences. It is due when it was: only the counts have changed."""
     name = changed[0][0]
     context.count("corrected_minutes")
-    cells = tuple(
-        Cell(cell.source, cell.device, cell.first_view, *counts) for cell, counts in changed
-    )
+    cells = tuple(Cell(cell.source, cell.device, cell.first_view, *counts) for cell, counts in changed)
     return to_site(
         PageMinute(
             context.origin(), site, name.page, name.template, name.minute_ms, due_ms, cells, correction=True

@@ -15,6 +15,7 @@ from streams.evidence import DecayedSums, PageState, SiteState, TemplateState
 from streams.rankings import PageTotals
 from streams.settings import HOUR_MS
 from streams.states import KeyedState
+from streams.symptoms import Habits, MinuteCounts, Suspicion
 from streams.visitors import SEPARATOR
 
 OTHER_PAGES = "(other pages)"
@@ -36,12 +37,26 @@ class WaitingMinute(msgspec.Struct, array_like=True):
         if len(cells) == 1 and not self.cells:
             self.cells = [cells[0]]
             return
-        sums = {(c.source, c.device, c.first_view): (c.views, c.stalls) for c in self.cells}
+        sums = {(c.source, c.device, c.first_view): c for c in self.cells}
         for cell in cells:
             context = (cell.source, cell.device, cell.first_view)
-            views, stalls = sums.get(context, (0, 0))
-            sums[context] = (views + cell.views, stalls + cell.stalls)
-        self.cells = [Cell(*context, *counts) for context, counts in sorted(sums.items())]
+            known = sums.get(context)
+            sums[context] = cell if known is None else sum_of(known, cell)
+        self.cells = [cell for _, cell in sorted(sums.items())]
+
+
+def sum_of(some: Cell, more: Cell) -> Cell:
+    """Both cells of one context as one."""
+    return Cell(
+        some.source,
+        some.device,
+        some.first_view,
+        some.views + more.views,
+        some.stalls + more.stalls,
+        some.idle + more.idle,
+        some.orphans + more.orphans,
+        some.orders + more.orders,
+    )
 
 
 class WaitingSession(msgspec.Struct, array_like=True):
@@ -65,15 +80,6 @@ class OpenAlert(msgspec.Struct, array_like=True):
     updated_ms: int
     seen_ms: int
     evidence: float
-
-
-class Suspicion(msgspec.Struct, array_like=True):
-    """Counts of a page since evidence against it began to gather: views, stalls, expected stalls, variance."""
-
-    views: int = 0
-    stalls: int = 0
-    expected: float = 0.0
-    variance: float = 0.0
 
 
 class Measured(msgspec.Struct, array_like=True):
@@ -108,16 +114,21 @@ class PageRecord(msgspec.Struct, array_like=True):
     revision: int = 0
     measured: Measured = msgspec.field(default_factory=Measured)
     recent: DecayedSums = msgspec.field(default_factory=DecayedSums)
+    habits: Habits = msgspec.field(default_factory=Habits)
 
 
 class TemplateRecord(msgspec.Struct, array_like=True):
-    """What is kept of a template: the detector's state, sums over its pages, and what became of who went on."""
+    """What is kept of a template: the detector's state, sums over its pages, and what became of who went on.
+
+    `habits` are its pages' together: which orders their views usually bring.
+    """
 
     state: TemplateState = msgspec.field(default_factory=TemplateState)
     weight: float = 0.0
     excess: float = 0.0
     went_on: int = 0
     purchased: int = 0
+    habits: Habits = msgspec.field(default_factory=Habits)
 
 
 class Money(msgspec.Struct, array_like=True):
@@ -160,15 +171,6 @@ class SiteRecord(msgspec.Struct, array_like=True):
     purchased: int = 0
 
 
-class ScopeCounts(msgspec.Struct, array_like=True, gc=False):
-    """Views, stalls, expected stalls and their variance, of a page or a scope in a minute."""
-
-    views: int = 0
-    stalls: int = 0
-    expected: float = 0.0
-    variance: float = 0.0
-
-
 class Crossed(msgspec.Struct, array_like=True, gc=False):
     """A page's evidence that is great enough for an alert, and by which test."""
 
@@ -181,7 +183,7 @@ class ScopesMinute(msgspec.Struct, array_like=True):
 
     site: str
     minute_ms: int
-    scopes: dict[str, ScopeCounts] = {}
+    scopes: dict[str, MinuteCounts] = {}
     crossed: dict[str, Crossed] = {}
 
 
@@ -192,6 +194,7 @@ class ScopeRecord(msgspec.Struct, array_like=True):
     recent: DecayedSums = msgspec.field(default_factory=DecayedSums)
     suspicion: Suspicion = msgspec.field(default_factory=Suspicion)
     alert: OpenAlert | None = None
+    habits: Habits = msgspec.field(default_factory=Habits)
 
 
 class ScopesRecord(msgspec.Struct, array_like=True):

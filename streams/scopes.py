@@ -17,8 +17,8 @@ from typing import Literal
 
 from schemas.site_events import Cell
 from streams.evidence import DAY_MS, FROZEN_ABOVE, DecayedSums, DetectorSettings
-from streams.page_records import ScopeCounts
 from streams.regressions import MAX_LOGIT
+from streams.symptoms import MinuteCounts
 
 SITE = "site:"
 FIRST_VIEW = "first_view:first"
@@ -47,59 +47,56 @@ def detector_of(kind: str, page: DetectorSettings) -> DetectorSettings:
 
 
 def add_cells(
-    scopes: dict[str, ScopeCounts], template: str, effect: float, cells: Iterable[tuple[float, Cell]]
-) -> ScopeCounts:
+    scopes: dict[str, MinuteCounts],
+    template: str,
+    effect: float,
+    orders_per_view: float,
+    cells: Iterable[tuple[float, Cell]],
+) -> MinuteCounts:
     """Add a page-minute to the scopes that it is part of, and return its own counts.
 
     Parameters
     ----------
     scopes
         Changed.
-    template, effect
+    template, effect, orders_per_view
         Of the page; the effect as a logit.
     cells
         Expected logit without the page, and counts.
 
     Examples
     --------
-    >>> scopes: dict[str, ScopeCounts] = {}
-    >>> page = add_cells(scopes, "help", 0.0, [(0.0, Cell("paid", "mobile", True, 4, 3))])
+    >>> scopes: dict[str, MinuteCounts] = {}
+    >>> page = add_cells(scopes, "help", 0.0, 0.0, [(0.0, Cell("paid", "mobile", True, 4, 3))])
     >>> sorted(scopes)
     ['device:mobile', 'first_view:first', 'site:', 'source:paid', 'template:help']
     >>> scopes["site:"] == page
     True
-    >>> page
-    ScopeCounts(views=4, stalls=3, expected=2.0, variance=1.0)
+    >>> page.views, page.stalls, page.expected, page.variance
+    (4, 3, 2.0, 1.0)
     """
-    page = ScopeCounts()
+    page = MinuteCounts()
     for logit, cell in cells:
-        odds = exp(max(-MAX_LOGIT, min(MAX_LOGIT, logit + effect)))
         n, y = cell.views, cell.stalls
+        if not n:
+            page.orphans += cell.orphans
+            continue
+        odds = exp(max(-MAX_LOGIT, min(MAX_LOGIT, logit + effect)))
         expected = n * odds / (1.0 + odds)
-        variance = expected / (1.0 + odds)
-        page.views += n
-        page.stalls += y
-        page.expected += expected
-        page.variance += variance
+        counts = MinuteCounts(n, y, expected, expected / (1.0 + odds), cell.idle, 0, cell.orders)
+        page.add(counts)
         names = f"source:{cell.source}", f"device:{cell.device}", FIRST_VIEW
         for name in names if cell.first_view else names[:2]:
-            # Not a function of its own: it would cost as much again.
-            counts = scopes.get(name)
-            if counts is None:
-                scopes[name] = ScopeCounts(n, y, expected, variance)
-            else:
-                counts.views += n
-                counts.stalls += y
-                counts.expected += expected
-                counts.variance += variance
+            known = scopes.get(name)
+            if known is None:
+                known = scopes[name] = MinuteCounts()
+            known.add(counts)
+    page.expected_orders = page.views * orders_per_view
     for name in (SITE, f"template:{template}"):
-        counts = scopes.get(name)
-        if counts is None:
-            counts = scopes[name] = ScopeCounts()
-        counts.views += page.views
-        counts.stalls += page.stalls
-        counts.expected += page.expected
-        counts.variance += page.variance
+        known = scopes.get(name)
+        if known is None:
+            known = scopes[name] = MinuteCounts()
+        known.add(page)
     return page
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from math import log
 
-from streams.alerts import QUIET_MS, open_alert
 from streams.blame import Blame, add_recent, covers
 from streams.detection import Event, Verdict, observe
 from streams.evidence import DetectorSettings, SiteState, TemplateState, clear_evidence
-from streams.following import OVER, follow, say
-from streams.page_records import Crossed, OpenAlert, ScopeCounts, ScopeRecord, ScopesMinute, Suspicion
-from streams.scopes import MARGINS, detector_of
+from streams.following import OVER, begin, follow, say
+from streams.page_records import Crossed, OpenAlert, ScopeRecord, ScopesMinute
+from streams.scopes import MARGINS, SITE, detector_of
 from streams.settings import HOUR_MS
 from streams.stages import Context, Output
+from streams.symptoms import MinuteCounts, Suspicion
 
 PARTS_MS = HOUR_MS
 """Alerts of pages that are not older when a wider one opens are taken for parts of it."""
@@ -37,27 +37,33 @@ class ScopeJudge:
         judged = [
             (scope, counts, *self._weigh(context, blame, scope, counts, minute.minute_ms))
             for scope, counts in sorted(minute.scopes.items())
+            if counts.views
         ]
         outputs: list[Output] = []
         is_mended = False
+        of_all = minute.scopes[SITE].views
         for scope, counts, record, verdict in judged:
             event: Event | None = verdict.event
-            if event in ("open", "open_new") and (is_mended or not blame.is_scope(scope, verdict.evidence)):
-                record.state.alert = event = None
-            subject = blame.scope_subject(scope, minute.minute_ms)
-            status = follow(context, subject, record, (counts.views, counts.stalls), verdict, event, due_ms)
+            opens = event in ("open", "open_new")
+            if opens and (is_mended or not blame.is_scope(scope, verdict.evidence)):
+                record.state.alert, opens = None, False
+            status = follow(context, record, counts, verdict, event, due_ms, of_all)
+            if record.suspicion.since_ms is None and not blame.holds(minute.minute_ms):
+                record.habits.learn(counts, minute.minute_ms)
             state.put(blame.scope_key(scope), record)
-            if status is None:
-                continue
-            if status == "opened":
+            if opens:
+                subject = blame.scope_subject(scope, minute.minute_ms)
+                alert = begin(context, subject, record, due_ms, verdict.evidence)
                 blame.wide.open.append(scope)
-                assert record.alert is not None
-                outputs += _withdraw_parts(context, blame, scope, record.alert, due_ms)
+                outputs += _withdraw_parts(context, blame, scope, alert, due_ms)
+                status = "opened"
+            elif status is None:
+                continue
             elif status in OVER:
                 blame.wide.open.remove(scope)
                 _clear(context, blame, scope)
                 is_mended = True
-            outputs.append(say(context, subject, record, status, due_ms, blame.scope_price(scope)))
+            outputs.append(say(context, blame.scope_finding(scope, minute.minute_ms), record, status, due_ms))
         if not is_mended:
             for page, crossed in minute.crossed.items():
                 outputs += _open_page(context, blame, page, crossed, due_ms)
@@ -65,7 +71,7 @@ class ScopeJudge:
         return outputs
 
     def _weigh(
-        self, context: Context, blame: Blame, scope: str, counts: ScopeCounts, minute_ms: int
+        self, context: Context, blame: Blame, scope: str, counts: MinuteCounts, minute_ms: int
     ) -> tuple[ScopeRecord, Verdict]:
         """Let the detector see a minute of a scope."""
         wide, key = blame.wide, blame.scope_key(scope)
@@ -88,13 +94,11 @@ def _open_page(context: Context, blame: Blame, page: str, crossed: Crossed, due_
     record = blame.page(page)
     if not blame.is_page(record):
         return
-    subject = blame.page_subject(page, record)
     record.state.alert = crossed.event
-    record.alert = open_alert(subject, due_ms, crossed.evidence)
+    begin(context, blame.page_subject(page, record), record, due_ms, crossed.evidence)
     context.state.touch([blame.page_key(page)])
-    context.state.put(subject.key, record.alert, due_ms + QUIET_MS)
     blame.wide.alerting.append(page)
-    yield say(context, subject, record, "opened", due_ms, blame.price(record.template))
+    yield say(context, blame.page_finding(page, record), record, "opened", due_ms)
 
 
 def _withdraw_parts(
@@ -106,8 +110,8 @@ def _withdraw_parts(
         assert record.alert is not None
         if due_ms - record.alert.opened_ms <= PARTS_MS and covers(scope, record.template):
             blame.wide.alerting.remove(page)
-            subject, price = blame.page_subject(page, record), blame.price(record.template)
-            yield say(context, subject, record, "withdrawn", due_ms, price, alert.alert_id)
+            finding = blame.page_finding(page, record)
+            yield say(context, finding, record, "withdrawn", due_ms, alert.alert_id)
             context.state.touch([blame.page_key(page)])
 
 

@@ -18,7 +18,17 @@ from streams.settings import MINUTE_MS, Settings
 FIELDS: dict[type, tuple[int, tuple[str, ...]]] = {
     VisitorPageView: (
         0,
-        ("page", "template", "source", "device", "campaign", "customer_id", "is_bot", "came_from", "occurred_at"),
+        (
+            "page",
+            "template",
+            "source",
+            "device",
+            "campaign",
+            "customer_id",
+            "is_bot",
+            "came_from",
+            "occurred_at",
+        ),
     ),
     VisitorInteraction: (1, ("name", "page", "seconds", "customer_id", "occurred_at")),
     VisitorOrder: (2, ("order_id", "revision", "status", "currency", "total", "customer_id", "occurred_at")),

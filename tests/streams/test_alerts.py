@@ -11,12 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.dead_end_alerts import DeadEndAlert
+from schemas.site_events import Cell
 from schemas.timestamps import MAX_MS, format_ms
-from streams.alerts import Price, Subject, alert_id, alert_record, open_alert
-from streams.page_records import OpenAlert, Suspicion
+from streams.alerts import Finding, Price, Subject, alert_id, alert_record, open_alert
+from streams.causes import Cause
+from streams.evidence import PageState
+from streams.page_records import OpenAlert
+from streams.settings import MINUTE_MS
 from streams.stages import Output
+from streams.symptoms import MinuteCounts, Suspicion
 
 NOON = 1_700_000_000_000
+BEGAN = NOON // MINUTE_MS * MINUTE_MS
 PAGE = "shop.example/sizes"
 SUBJECT = Subject("shop", "page", PAGE, PAGE, "help")
 
@@ -33,8 +39,11 @@ def said(
 ) -> Output:
     alert = open_alert(SUBJECT, NOON - 60_000, 9.87654)
     alert.revision = 3
-    price = Price(p_purchase, average_minor, currency)
-    return alert_record(SUBJECT, suspicion, noise, alert, status, at_ms, price)
+    finding = Finding(
+        SUBJECT, Price(p_purchase, average_minor, currency), Cause("page_broke", {"mix": 1.5}), []
+    )
+    page = PageState(born_ms=NOON - 120_000, noise_variance=noise)
+    return alert_record(finding, suspicion, page, alert, status, at_ms)
 
 
 def value(output: Output) -> DeadEndAlert:
@@ -69,7 +78,7 @@ def test_the_figures_are_those_since_suspicion_began() -> None:
     assert (alert.views, alert.exits, alert.expected_exits) == (100, 80, 50.0)
     assert (alert.excess_low, alert.excess_high) == (round(30 - reach, 2), round(30 + reach, 2))
     assert (alert.money_at_stake, alert.currency) == ("150", "EUR"), "30 visitors, a quarter buys, for 20.00"
-    assert (alert.log_evidence, alert.revision, alert.cause) == (9.877, 3, "unknown")
+    assert (alert.log_evidence, alert.revision, alert.cause) == (9.877, 3, "page_broke")
     assert (alert.opened_at, alert.updated_at) == (format_ms(NOON - 60_000), format_ms(NOON))
     assert (output.key, output.id, output.revision) == (f"page:{PAGE}", alert.alert_id, 3)
     assert output.time_ms == NOON
@@ -133,3 +142,32 @@ def test_whatever_was_counted_readers_can_read_it(
     assert alert.excess_low is not None
     assert alert.excess_high is not None
     assert alert.excess_low <= alert.excess_high
+
+
+def test_the_pack_shows_the_course_who_leaves_and_when_it_began() -> None:
+    suspicion = Suspicion()
+    for number, stalls in enumerate((5, 5, 9, 9)):
+        suspicion.gather(MinuteCounts(views=10, stalls=stalls), 5.0, BEGAN + number * MINUTE_MS)
+        paid = Cell("paid", "mobile", True, 6, stalls - 2), 3.0
+        suspicion.gather_by((paid, (Cell("direct", "desktop", False, 4, 2), 2.0)))
+    alert = value(said(suspicion))
+    assert alert.course is not None
+    assert [(point.views, point.exits, point.expected_exits) for point in alert.course] == [
+        (10, 5, 5.0), (10, 5, 5.0), (10, 9, 5.0), (10, 9, 5.0)]  # fmt: skip
+    assert (alert.changed_at, alert.first_seen_at) == (
+        format_ms(BEGAN + 2 * MINUTE_MS),
+        format_ms(NOON - 120_000),
+    )
+    assert alert.contrasts is not None
+    assert [(c.by, c.value, c.views, c.exits, c.expected_exits) for c in alert.contrasts] == [
+        ("device", "mobile", 24, 20, 12.0),
+        ("device", "desktop", 16, 8, 8.0),
+        ("source", "paid", 24, 20, 12.0),
+        ("source", "direct", 16, 8, 8.0),
+        ("view", "first", 24, 20, 12.0),
+        ("view", "later", 16, 8, 8.0),
+    ]
+    assert (alert.cause_numbers, alert.money_low) == ({"mix": 1.5}, "0")
+    assert alert.money_at_stake is not None
+    assert alert.money_high is not None
+    assert float(alert.money_at_stake) < float(alert.money_high)

@@ -48,7 +48,7 @@ def test_an_alert_says_what_was_lost_since_suspicion_began() -> None:
     run = Run().follow([*QUIET_HOURS, *broken(30)])
     alert = run.alerts[-1]
     assert (alert.page, alert.template, alert.site, alert.scope) == (page_of("sizes"), "sizes", SITE, "page")
-    assert (alert.status, alert.cause) == ("updated", "unknown")
+    assert (alert.status, alert.cause) == ("updated", "page_broke")
     assert alert.views >= alert.exits > alert.expected_exits
     assert alert.excess_low is not None
     assert alert.excess_high is not None

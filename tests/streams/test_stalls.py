@@ -57,7 +57,9 @@ def test_a_view_is_labelled_by_what_follows(events: list[Any], stalls: int, arri
             run.mark(3 * HOUR_MS)
     truth = Truth(events, run.settings).cells
     assert +run.end().counts() == +truth
-    first = [(what, n) for ((minute, *_, is_first), what), n in truth.items() if minute == BEGINNING and is_first]
+    first = [
+        (what, n) for ((minute, *_, is_first), what), n in truth.items() if minute == BEGINNING and is_first
+    ]
     assert [n for what, n in first if what in ("views", "stalls")] == [1, stalls]
 
 
@@ -112,7 +114,10 @@ def test_late_events_correct_a_sent_minute_by_the_difference_at_once() -> None:
 def test_a_late_first_view_moves_the_views_of_its_session_to_other_cells() -> None:
     run = Run().send(view(0)).mark(HOUR_MS).send(view(-1, "landing", source="paid"))
     (moved,) = [m for m in run.kept.minutes if m.correction and m.page == "shop.example/home"]
-    assert moved.cells == (Cell("organic", "mobile", True, -1, -1, -1), Cell("paid", "mobile", False, 1, 1, 1))
+    assert moved.cells == (
+        Cell("organic", "mobile", True, -1, -1, -1),
+        Cell("paid", "mobile", False, 1, 1, 1),
+    )
 
 
 def test_a_minute_that_comes_to_nothing_is_not_sent() -> None:
@@ -144,7 +149,10 @@ def counted(run: Run, kind: str) -> dict[str, int]:
         ([view(0), action(FIVE_MINUTES, "engagement")], {}),
         ([view(0), action(FIVE_MINUTES + 1, "engagement")], {"home": 1}),
         ([view(0), view(FIVE_MINUTES + 1, "cart"), action(3, "engagement")], {"cart": 1}),
-        ([view(0), view(FIVE_MINUTES + 2, "cart"), action(FIVE_MINUTES + 1, "error")], {"home": 1, "cart": 1}),
+        (
+            [view(0), view(FIVE_MINUTES + 2, "cart"), action(FIVE_MINUTES + 1, "error")],
+            {"home": 1, "cart": 1},
+        ),
         ([view(0), action(FIVE_MINUTES + 9), action(7)], {}),
         ([view(0), view(1, "cart"), action(FIVE_MINUTES + 1)], {}),
         ([view(0), order(2), view(3, "cart")], {}),

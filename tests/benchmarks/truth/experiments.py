@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from tests.benchmarks.truth.plans import CLASSES, Found, judge, planted
+from tests.benchmarks.truth.plans import CLASSES, RIGHT_CAUSES, Found, judge, mixed, planted
 from tests.benchmarks.truth.played import Played, Said, play
 from tests.benchmarks.truth.worlds import DAY, HOUR, Fault, Kind, World
 
@@ -79,12 +79,35 @@ def steps(seed: int, rate: float, sigma: float) -> Figures:
     return {"steps": found}
 
 
+def causes(seed: int, rate: float, sigma: float) -> Figures:
+    """Three faults a day of all kinds: what the alerts said was the cause, at first and at last."""
+    world = World(seed, rate, 24 * FAULT_DAYS, sigma=sigma)
+    world.faults = mixed(world)
+    said = play(world).said
+    found: dict[str, list[list[str | None]]] = {kind: [] for kind in RIGHT_CAUSES}
+    for fault in world.faults:
+        until = fault.begin + fault.minutes
+        theirs = [one.alert for one in said if fault.begin <= one.minute <= until]
+        names = [alert.alert_id for alert in theirs if alert.status == "opened"]
+        gone = {alert.alert_id for alert in theirs if alert.status == "withdrawn"}
+        # Of several the one that stood for most: what was withdrawn stands for nothing.
+        stood = [alert for alert in theirs if alert.alert_id in names and alert.alert_id not in gone]
+        if not stood:
+            found[fault.kind].append([None, None])
+            continue
+        greatest = max(stood, key=lambda alert: alert.exits - alert.expected_exits).alert_id
+        revisions = [alert.cause for alert in stood if alert.alert_id == greatest]
+        found[fault.kind].append([revisions[0], revisions[-1]])
+    return {"causes": found}
+
+
 EXPERIMENTS: dict[str, Experiment] = {
     "quiet": quiet,
     "+40": faults_of(0.4),
     "+20": faults_of(0.2),
     "+10": faults_of(0.1),
     "steps": steps,
+    "causes": causes,
 }
 
 
@@ -104,6 +127,8 @@ def pooled(name: str, results: Iterable[Figures]) -> list[Figures]:
             {"false_alerts_a_week": alerts / weeks, "site_weeks": weeks, "by_scope": dict(scopes)},
             {"us_per_view": statistics.median(result["us_per_view"] for result in results)},
         ]
+    if name == "causes":
+        return _causes([result["causes"] for result in results])
     if name == "steps":
         return [_step(scope, [result["steps"][scope] for result in results]) for _, _, scope, _ in STEPS]
     return [
@@ -111,6 +136,26 @@ def pooled(name: str, results: Iterable[Figures]) -> list[Figures]:
           for low, high in CLASSES),
         {"false_alerts_beside_faults": sum(result["false_alerts"] for result in results)},
     ]  # fmt: skip
+
+
+def _causes(results: list[dict[str, list[list[str | None]]]]) -> list[Figures]:
+    lines, named, right = [], 0, 0
+    for kind, cause in RIGHT_CAUSES.items():
+        pairs = [pair for result in results for pair in result[kind]]
+        last = Counter(str(last) for _, last in pairs if last is not None)
+        named += last.total()
+        right += last[cause]
+        lines.append(
+            {
+                "fault": kind,
+                "faults": len(pairs),
+                "alerts": last.total(),
+                "right_at_first": sum(first == cause for first, _ in pairs),
+                "right_at_last": last[cause],
+                "said_at_last": dict(last.most_common()),
+            }
+        )
+    return [*lines, {"causes_right": right / named if named else None, "alerts": named}]
 
 
 def _step(scope: str, found: list[list[Any]]) -> Figures:

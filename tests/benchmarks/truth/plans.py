@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tests.benchmarks.truth.played import Said, number_of
-from tests.benchmarks.truth.worlds import DAY, HOUR, Fault, World
+from tests.benchmarks.truth.worlds import DAY, HOUR, TEMPLATES, Fault, Kind, World
 
 CLASSES = ((5, 15), (15, 50), (50, 150), (150, 500), (500, 10**9))
 """Pages by their views an hour."""
@@ -37,6 +37,38 @@ def planted(world: World, points: float) -> list[Fault]:
                     Fault("page", page, day * DAY + int(rng.integers(0, 12 * HOUR)), FAULT_MINUTES, points)
                 )
                 free[page] = day + PEACE_DAYS
+    return faults
+
+
+RIGHT_CAUSES: dict[Kind, str] = {
+    "page": "page_broke",
+    "tag": "tag_broke",
+    "bots": "bot_wave",
+    "campaign": "campaign_mix",
+    "site": "site_change",
+    "first_view": "site_change",
+    "checkout": "checkout_outage",
+}
+"""Kinds of faults, and what should be said to be behind them."""
+SIZES: dict[Kind, float] = {
+    "page": 0.4, "tag": 0.6, "bots": 2.0, "campaign": 3.0, "site": 1.0, "first_view": 1.5, "checkout": 1.5,
+}  # fmt: skip
+MIXED_MINUTES, MIXED_EVERY = 4 * HOUR, 8 * HOUR
+BUSY = 30
+"""Pages with fewer views an hour don't break in a mix: it is about causes, not about finding them."""
+
+
+def mixed(world: World) -> list[Fault]:
+    """Plan faults of all kinds by turns, three a day from the third on, four hours each, none beside another."""
+    rng = np.random.default_rng(world.seed + 2)
+    views = world.usual_views()
+    usual = ~np.isin(world.template, [TEMPLATES.index(name) for name in ("cart", "checkout")])
+    pages = np.flatnonzero((views >= BUSY) & usual)
+    faults: list[Fault] = []
+    for number, begin in enumerate(range(2 * DAY, (world.hours - 8) * HOUR, MIXED_EVERY)):
+        kind = list(RIGHT_CAUSES)[number % len(RIGHT_CAUSES)]
+        page = int(rng.choice(pages)) if kind in ("page", "tag", "bots", "campaign") else 0
+        faults.append(Fault(kind, page, begin + int(rng.integers(0, HOUR)), MIXED_MINUTES, SIZES[kind]))
     return faults
 
 

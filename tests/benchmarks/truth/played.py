@@ -18,7 +18,7 @@ from streams.pages import Pages
 from streams.processors import LogProcessor
 from streams.settings import HOUR_MS, MINUTE_MS, Settings
 from streams.stages import Output
-from tests.benchmarks.truth.worlds import DEVICES, SOURCES, TEMPLATES, Views, World
+from tests.benchmarks.truth.worlds import DEVICES, SOURCES, TEMPLATES, Ints, Views, World
 
 START_MS = 1_767_571_200_000
 """Monday, 5 January 2026, 00:00 UTC."""
@@ -65,19 +65,33 @@ def number_of(page: str) -> int:
 def minutes_of(world: World, views: Views) -> Iterator[tuple[int, int, list[Cell]]]:
     """Yield minute, page and cells, in canonical order."""
     context = (views.source * len(DEVICES) + views.device) * 2 + views.first
-    contexts = len(SOURCES) * len(DEVICES) * 2
+    contexts = len(SOURCES) * len(DEVICES) * 2 + 1  # the last: of orphans nothing is known
     key = (views.minute * world.pages + views.page) * contexts + context
-    cells, where, counts = np.unique(key, return_inverse=True, return_counts=True)
-    stalls = np.bincount(where, weights=views.stalled, minlength=len(cells)).astype(np.int64)
+    lost = views.orphan_of >= 0
+    orphans = (views.minute[lost] * world.pages + views.orphan_of[lost]) * contexts + contexts - 1
+    cells, where = np.unique(np.concatenate((key, orphans)), return_inverse=True)
+    seen = where[: len(key)]
+
+    def count(what: Ints) -> list[int]:
+        counted: list[int] = np.bincount(seen, weights=what, minlength=len(cells)).astype(np.int64).tolist()
+        return counted
+
+    idle = views.unengaged * views.stalled
+    heard = views.bought * (1 - views.stalled)
+    counts = count(np.ones(len(key), dtype=np.int64)), count(views.stalled), count(idle), count(heard)
+    of_orphans = np.bincount(where[len(key) :], minlength=len(cells)).tolist()
     last, gathered = -1, list[Cell]()
-    for cell, n, y in zip(cells.tolist(), counts.tolist(), stalls.tolist(), strict=True):
+    for cell, n, y, idled, orders, orphaned in zip(cells.tolist(), *counts, of_orphans, strict=True):
         place, rest = divmod(cell, contexts)
         if place != last and gathered:
             yield last // world.pages, last % world.pages, gathered
             gathered = []
         last = place
+        if rest == contexts - 1:
+            gathered.append(Cell("", "", False, 0, 0, 0, orphaned))
+            continue
         source, device, first = rest // (2 * len(DEVICES)), rest // 2 % len(DEVICES), rest % 2
-        gathered.append(Cell(SOURCES[source], DEVICES[device], bool(first), n, y))
+        gathered.append(Cell(SOURCES[source], DEVICES[device], bool(first), n, y, idled, 0, orders))
     if gathered:
         yield last // world.pages, last % world.pages, gathered
 
