@@ -257,6 +257,8 @@ def _converted(field: str, type_: Any, value: object) -> Any:
     least, most = _LEAST.get(field, 1), _MOST.get(field, 1_000_000)
     if any(type(number) is int and not least <= number <= most for number in numbers):
         raise ValueError(f"{value} is out of range: write a whole number from {least} to {most}")
+    if type_ is float and not 0.01 <= converted <= 100:
+        raise ValueError(f"{value} is out of range: write a number from 0.01 to 100")
     if field in ("app_id", "topic_prefix", "group_instance_id") and not _NAME.fullmatch(converted):
         raise ValueError(
             f"{converted!r} can't stand in a topic's name: use letters, digits, '.', '_' and '-'"
@@ -273,6 +275,8 @@ def _wanted(field: str, type_: Any) -> str:
         return "true or false"
     if type_ is int:
         return "a whole number"
+    if type_ is float:
+        return "a number"
     if field == "partitions":
         return f"counts of {', '.join(PartitionCounts.__struct_fields__)}, such as visitors=8"
     if field == "template_rules":

@@ -11,6 +11,7 @@ from math import exp
 from schemas.site_events import Cell
 from streams.alerts import QUIET_MS
 from streams.blame import Blame, add_recent
+from streams.calibrations import PAGES_PART, Calibrated, is_warm
 from streams.detection import Verdict, observe
 from streams.evidence import DetectorSettings, clear_evidence
 from streams.following import OVER, follow, say
@@ -45,12 +46,15 @@ class PageJudge:
     ----------
     detector
         How pages are judged.
+    budget
+        Alerts a week; None: the detector decides as it is.
     score_every_ms
         See `Settings`.
     """
 
-    def __init__(self, detector: DetectorSettings, score_every_ms: int) -> None:
-        self._detector = detector
+    def __init__(self, detector: DetectorSettings, budget: float | None, score_every_ms: int) -> None:
+        self._detectors = Calibrated(detector, budget, PAGES_PART)
+        self._warm_ms = detector.warm_ms
         self._score_every_ms = score_every_ms
 
     def minute(self, context: Context, waiting: WaitingMinute, due_ms: int) -> Iterable[Output]:
@@ -95,10 +99,13 @@ class PageJudge:
             add_recent(record, counts, minute_ms)
             effect = record.state.effect
             seen = [cell for cell in cells if cell[1]]
-            verdict = observe(self._detector, of_site.state, of_template.state, record.state, seen, minute_ms)
+            detector = self._detectors.settings(of_site.calibration, minute_ms)
+            verdict = observe(detector, of_site.state, of_template.state, record.state, seen, minute_ms)
             record.views += counts.views
             record.stalls += counts.stalls
             evidence = max(verdict.evidence, verdict.evidence_newborn)
+            if learns and is_warm(of_site.state, minute_ms, self._warm_ms):
+                record.level = of_site.calibration.see(record.level, evidence)
             if verdict.event in ("open", "open_new"):
                 # Whether it is the page or something wider shows when the whole minute has been looked at.
                 scopes.crossed[page] = Crossed(verdict.event, evidence)

@@ -9,6 +9,7 @@ import msgspec
 
 from schemas.marks import UNKNOWN_MS
 from schemas.site_events import Cell, PageMinute, SessionCorrection, SessionExample
+from streams.calibrations import Calibration
 from streams.cell_regressions import CellRegression
 from streams.credits import SIZES, PageCredit, PurchaseModel
 from streams.evidence import DecayedSums, PageState, SiteState, TemplateState
@@ -98,7 +99,8 @@ class PageRecord(msgspec.Struct, array_like=True):
 
     `views` and `stalls` come from minutes; `exits`, `reasons` and `totals` from closed sessions, `totals` on the
     exits that were dead ends; `credit` from closed sessions too. `recent` are stalls beyond expectation of the last
-    while, without the common movement: they tell where it is that visitors are lost.
+    while, without the common movement: they tell where it is that visitors are lost. `level` is that of an
+    excursion of its evidence; see `streams.calibrations`.
     """
 
     template: str
@@ -115,6 +117,7 @@ class PageRecord(msgspec.Struct, array_like=True):
     measured: Measured = msgspec.field(default_factory=Measured)
     recent: DecayedSums = msgspec.field(default_factory=DecayedSums)
     habits: Habits = msgspec.field(default_factory=Habits)
+    level: int = 0
 
 
 class TemplateRecord(msgspec.Struct, array_like=True):
@@ -169,6 +172,7 @@ class SiteRecord(msgspec.Struct, array_like=True):
     scored_ms: int = UNKNOWN_MS
     went_on: int = 0
     purchased: int = 0
+    calibration: Calibration = msgspec.field(default_factory=Calibration)
 
 
 class Crossed(msgspec.Struct, array_like=True, gc=False):
@@ -195,6 +199,7 @@ class ScopeRecord(msgspec.Struct, array_like=True):
     suspicion: Suspicion = msgspec.field(default_factory=Suspicion)
     alert: OpenAlert | None = None
     habits: Habits = msgspec.field(default_factory=Habits)
+    level: int = 0
 
 
 class ScopesRecord(msgspec.Struct, array_like=True):
@@ -212,6 +217,7 @@ class ScopesRecord(msgspec.Struct, array_like=True):
     suspects: list[str] = []
     alerting: list[str] = []
     since_ms: int | None = None
+    calibration: Calibration = msgspec.field(default_factory=Calibration)
 
 
 class OpenAlerts(msgspec.Struct, array_like=True):

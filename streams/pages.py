@@ -40,7 +40,8 @@ class Pages:
     settings
         See `Settings`.
     detector
-        How the detector decides; None: its defaults, silent for `Settings.warm_up_ms`.
+        How the detector decides; None: its defaults, silent for `Settings.warm_up_ms`, and calibrated to
+        `Settings.alerts_per_week`.
     """
 
     name = "pages"
@@ -54,9 +55,10 @@ class Pages:
     def __init__(self, settings: Settings, detector: DetectorSettings | None = None) -> None:
         self._score_every_ms = settings.score_every_ms
         self._stall_after_ms = settings.stall_after_ms
+        budget = settings.alerts_per_week if detector is None else None
         detector = detector or DetectorSettings(warm_ms=settings.warm_up_ms)
-        self._pages = PageJudge(detector, settings.score_every_ms)
-        self._scopes = ScopeJudge(detector)
+        self._pages = PageJudge(detector, budget, settings.score_every_ms)
+        self._scopes = ScopeJudge(detector, budget)
 
     # ---- what comes in
 

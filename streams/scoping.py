@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from math import log
 
 from streams.blame import Blame, add_recent, covers
+from streams.calibrations import WIDE_PART, Calibrated, is_warm
 from streams.detection import Event, Verdict, observe
 from streams.evidence import DetectorSettings, SiteState, TemplateState, clear_evidence
 from streams.following import OVER, begin, follow, say
@@ -26,10 +27,15 @@ class ScopeJudge:
     ----------
     detector
         How pages are judged.
+    budget
+        Alerts a week; None: the detector decides as it is.
     """
 
-    def __init__(self, detector: DetectorSettings) -> None:
-        self._detectors = {kind: detector_of(kind, detector) for kind in MARGINS}
+    def __init__(self, detector: DetectorSettings, budget: float | None) -> None:
+        self._detectors = {
+            kind: Calibrated(detector_of(kind, detector), budget, WIDE_PART) for kind in MARGINS
+        }
+        self._warm_ms = detector.warm_ms
 
     def minute(self, context: Context, minute: ScopesMinute, due_ms: int) -> Iterable[Output]:
         """Handle a minute of a site."""
@@ -83,7 +89,10 @@ class ScopeJudge:
         pool = wide.pools.setdefault(kind, SiteState())
         add_recent(record, counts, minute_ms)
         cell = (log(counts.expected / (counts.views - counts.expected)), counts.views, counts.stalls)
-        verdict = observe(self._detectors[kind], pool, TemplateState(), record.state, [cell], minute_ms)
+        detector = self._detectors[kind].settings(wide.calibration, minute_ms)
+        verdict = observe(detector, pool, TemplateState(), record.state, [cell], minute_ms)
+        if record.alert is None and not wide.open and is_warm(pool, minute_ms, self._warm_ms):
+            record.level = wide.calibration.see(record.level, verdict.evidence)
         context.state.put(key, record)
         blame.watch(scope, verdict.watched, minute_ms)
         return record, verdict

@@ -60,6 +60,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         How often (event time) page scores are written.
     warm_up_ms
         No alert opens before so much event time has been seen.
+    alerts_per_week
+        How many false alerts a week a site's team will bear, from .01 to 100. Fewer come later.
     learn_views
         How many views of a closed session the models learn from.
     snapshot_every_ms
@@ -86,6 +88,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     pseudonymise: bool = True
     score_every_ms: int = HOUR_MS
     warm_up_ms: int = DAY_MS
+    alerts_per_week: float = 1.0
     learn_views: int = 2
     snapshot_every_ms: int = 15 * MINUTE_MS
 
