@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.benchmarks.truth.plans import CLASSES, RIGHT_CAUSES, Found, judge, mixed, planted
 from tests.benchmarks.truth.played import Played, Said, play
-from tests.benchmarks.truth.worlds import DAY, HOUR, Fault, Kind, World
+from tests.benchmarks.truth.worlds import DAY, HOUR, Fault, Kind, Noise, World
 
 Figures = dict[str, Any]
 Experiment = Callable[[int, float, float], Figures]
@@ -37,9 +37,17 @@ def opened(played: Played) -> list[Said]:
     ]
 
 
-def quiet(seed: int, rate: float, sigma: float) -> Figures:
+def quiet_under(noise: Noise) -> Experiment:
     """A shop in which nothing is planted: each alert is a false one."""
-    played = play(World(seed, rate, 24 * QUIET_DAYS, sigma=sigma))
+
+    def quiet(seed: int, rate: float, sigma: float) -> Figures:
+        played = play(World(seed, rate, 24 * QUIET_DAYS, sigma=sigma, noise=noise))
+        return _false_alerts(played)
+
+    return quiet
+
+
+def _false_alerts(played: Played) -> Figures:
     scopes = Counter(said.alert.scope for said in opened(played))
     return {
         "site_weeks": (QUIET_DAYS - SILENT_DAYS) / 7,
@@ -102,7 +110,8 @@ def causes(seed: int, rate: float, sigma: float) -> Figures:
 
 
 EXPERIMENTS: dict[str, Experiment] = {
-    "quiet": quiet,
+    "quiet": quiet_under("normal"),
+    "heavy": quiet_under("t3"),
     "+40": faults_of(0.4),
     "+20": faults_of(0.2),
     "+10": faults_of(0.1),
@@ -117,7 +126,7 @@ EXPERIMENTS: dict[str, Experiment] = {
 def pooled(name: str, results: Iterable[Figures]) -> list[Figures]:
     """What the results of several seeds say together, a figure a line."""
     results = list(results)
-    if name == "quiet":
+    if name in ("quiet", "heavy"):
         weeks = sum(result["site_weeks"] for result in results)
         alerts = sum(result["false_alerts"] for result in results)
         scopes: Counter[str] = Counter()

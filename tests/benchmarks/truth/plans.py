@@ -51,7 +51,7 @@ RIGHT_CAUSES: dict[Kind, str] = {
 }
 """Kinds of faults, and what should be said to be behind them."""
 SIZES: dict[Kind, float] = {
-    "page": 0.4, "tag": 0.6, "bots": 2.0, "campaign": 3.0, "site": 1.0, "first_view": 1.5, "checkout": 1.5,
+    "page": 0.4, "tag": 0.6, "bots": 2.0, "campaign": 8.0, "site": 1.0, "first_view": 1.5, "checkout": 1.5,
 }  # fmt: skip
 MIXED_MINUTES, MIXED_EVERY = 4 * HOUR, 8 * HOUR
 BUSY = 30

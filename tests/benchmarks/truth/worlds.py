@@ -63,6 +63,7 @@ UNENGAGED = 0.25
 """Part of those who leave without having done anything on the page."""
 RETURNING = 0.3
 
+Noise = Literal["normal", "t3"]
 Kind = Literal[
     "page",
     "template",
@@ -145,7 +146,7 @@ class World:
     hours: int
     sigma: float = 0.2
     pages: int = 200
-    noise: Literal["normal", "t3"] = "normal"
+    noise: Noise = "normal"
     memory: float = 0.7
     faults: list[Fault] = field(default_factory=list)
     drivers: Mapping[int, float] = field(default_factory=dict)
