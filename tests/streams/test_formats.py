@@ -21,8 +21,8 @@ STAGES = {
 }
 
 LAYOUTS: Mapping[str, tuple[int, str]] = {
-    "sessions": (3, "94b2e05ed2c3"),
-    "pages": (4, "24ee1a914115"),
+    "sessions": (4, "8338fbfccfda"),
+    "pages": (4, "b8feda4376da"),
     "models": (2, "5bfc70ddffe5"),
 }
 """Stage to the number of its format and a digest of its layout."""
