@@ -6,7 +6,8 @@ over a threshold: Pickands, 1975, *Statistical Inference Using Extreme Order Sta
 counts are used instead of the mean of the excesses since real faults are few and very high: they would double the
 mean, and change the counts by one each.
 
-Where the tail is heavy, single hours are noisier than the noise that was learned, and the margin grows as well.
+Where the tail is heavy (m above 1), single hours are noisier than the noise that was learned: the margin grows as well,
+and m is taken m times, since such a tail falls off ever more slowly.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ KEPT = 0.95
 """What counts keep a day: half of them are of the last two weeks."""
 MAX_THRESHOLD = 16.0
 HEAVY, HEAVIEST = 1.0, 1.5
-"""m between which the margin for noise grows, by half at most."""
+"""m between which the margin for noise grows, to twice as much at most."""
 PAGES_PART, WIDE_PART = 0.75, 0.25
 """Parts of the budget for alerts about pages, and about wider scopes."""
 
@@ -94,7 +95,7 @@ class Calibration(msgspec.Struct, array_like=True):
         >>> quiet.begin_day(14 * DAY_MS, 1.0), noisy.begin_day(7 * DAY_MS, 1.0)
         (None, None)
         >>> quiet.threshold, noisy.threshold, noisy.margin_noise
-        (8.0, 10.5, 1.5)
+        (8.0, 15.75, 2.0)
         """
         day = minute_ms // DAY_MS
         if self.day is not None and day <= self.day:
@@ -109,10 +110,10 @@ class Calibration(msgspec.Struct, array_like=True):
         mean = (HIGH - LOW) / log((self.low + PRIOR_LOW) / (self.high + PRIOR_HIGH))
         a_week = 7.0 * (self.low + PRIOR_LOW) / (self.days + PRIOR_DAYS)
         # Coarse, so that few detectors stand for all days.
-        tail = round(4.0 * (LOW + mean * log(max(1.0, a_week / (budget * part))))) / 4.0
+        tail = round(4.0 * (LOW + mean * max(1.0, mean) * log(max(1.0, a_week / (budget * part))))) / 4.0
         self.threshold = min(MAX_THRESHOLD, max(least_threshold(budget), tail))
         heavy = max(0.0, min(1.0, (mean - HEAVY) / (HEAVIEST - HEAVY)))
-        self.margin_noise = 1.0 + round(5.0 * heavy) / 10.0
+        self.margin_noise = 1.0 + round(10.0 * heavy) / 10.0
 
 
 def least_threshold(budget: float) -> float:
