@@ -132,10 +132,7 @@ def _session_table(examples: Sequence[Mapping[str, Any]]) -> Table:
     for example in examples:
         before, after = example["before"], example["after"]
         if example["kind"] == "changed":
-            sides = [
-                "\n".join(f"{field} {_short(field, side.get(field))}" for field in example["fields"])
-                for side in (before[0], after[0])
-            ]
+            sides = [_fields(side, example["fields"]) for side in (before[0], after[0])]
         else:
             sides = ["\n".join(map(_session, side)) for side in (before, after)]
         what = SESSION_WORDS[example["kind"]]
@@ -148,10 +145,16 @@ def _session_table(examples: Sequence[Mapping[str, Any]]) -> Table:
     return table
 
 
+def _fields(session: Mapping[str, Any], fields: Sequence[str]) -> str:
+    """Where it ended, and what has changed."""
+    where = [] if "exit_page" in fields or not session.get("exit_page") else [session["exit_page"]]
+    return "\n".join([*where, *(f"{field} {_short(field, session.get(field))}" for field in fields)])
+
+
 def _session(session: Mapping[str, Any]) -> str:
     views, page = session["page_views"], session.get("exit_page")
-    until = f"until {minute(session['ended_at'])[11:]}"
-    return f"{views:,} view{'' if views == 1 else 's'} {until}, {session.get('exit_reason')}" + (f" on {page}" if page else "")
+    seen = f"{views:,} view{'' if views == 1 else 's'} until {minute(session['ended_at'])[11:]}"
+    return f"{seen}, {session.get('exit_reason')}" + (f" on {page}" if page else "")
 
 
 def _short(field: str, value: Any) -> str:
