@@ -107,8 +107,8 @@ def compare_files(
     EventFileError, OutputError, SettingsError
         With one line that says what to do.
     """
-    files = find_files(paths, form)
     second = other_settings(settings, other)
+    files = find_files(paths, form)
     for line in second.lines:
         say(line)
     began, cpu_began = time.monotonic(), time.process_time()

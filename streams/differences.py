@@ -30,13 +30,13 @@ BEFORE, AFTER = 0, 1
 class Differences:
     """Compares outputs as they come.
 
-    It holds the sessions of `settle_ms` behind the watermark, the last score of each page and the last revision of
-    each alert, of both sides.
+    It holds the sessions that may still change, the last score of each page and the last revision of each alert, of
+    both sides; see `SettledSessions`.
 
     Parameters
     ----------
     settle_ms
-        How long after its end a session may still be written; see `streams.settled_sessions.settle_ms`.
+        How long after its end a session may still change; see `streams.settled_sessions.settle_ms`.
     write
         Called with each difference: of sessions as they settle, of alerts at the end, by the time of their opening.
 

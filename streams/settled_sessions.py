@@ -1,7 +1,7 @@
 """Settled sessions: those of two replays that run side by side, compared as soon as they can change no more.
 
 A session may be written again until the retention is over. So what came is held by visitor until then, compared,
-counted and forgotten: memory grows with the visitors of about two days, not with the log.
+counted and forgotten: memory grows with the sessions of about a day, not with the log.
 """
 
 from __future__ import annotations
@@ -38,25 +38,23 @@ _Visitor = tuple[str, str]
 
 
 def settle_ms(before: Settings, after: Settings) -> int:
-    """How long after its end (ms) a session is settled, whatever may still come.
+    """How long after its end (ms) nothing can change a group of sessions any more, on either side.
 
-    Late events may change it for the retention behind the time at which it closed. And a session of the other side
-    that overlaps it, and may be as long as sessions can be, must have been written.
+    An event that is not too late may change a session for the retention after it closed. A session that was never
+    written, or that a late event has opened again, may begin in the group and be as long as sessions can be: it has
+    been written once that length has passed and it has closed.
     """
     both = (before, after)
     hold_ms = max(max(settings.gap_ms, settings.order_wait_ms) for settings in both)
-    return (
-        hold_ms
-        + max(settings.retention_ms for settings in both)
-        + max(settings.max_length_ms for settings in both)
-    )
+    return hold_ms + max(max(settings.retention_ms, settings.max_length_ms) for settings in both)
 
 
 class SettledSessions:
     """Compares the sessions of two sides: 0 is before, 1 is after.
 
-    About 1.5 µs a session and side. It holds the sessions that ended within `settle_ms` behind the watermark; one
-    record for both sides where they are equal.
+    It holds the sessions that ended within `settle_ms` behind the watermark, one record for both sides where they
+    are equal: 1.3 kB a session that is equal on both sides, 0.8 kB a session and side where many differ, with the
+    visitors that they are kept by. About 30 µs a session of both sides.
 
     Parameters
     ----------

@@ -38,7 +38,7 @@ def test_the_last_revision_of_everything_is_compared() -> None:
     differences.take(AFTER, output(resolved))
     differences.take(AFTER, output(scores(sizes=5)["s", "sizes"]))
     for reason in ("too_late", "not_json"):
-        differences.take(AFTER, output(RejectedEvent(id="x", reason=reason, detail="x")))  # type: ignore[arg-type]
+        differences.take(AFTER, output(RejectedEvent(id="x", reason=reason, detail="x")))
     differences.finish()
     figures = differences.figures()
     assert [difference.kind for difference in written] == ["changed", "changed"]

@@ -180,18 +180,33 @@ def test_examples_are_those_that_move_most_money_and_then_views() -> None:
     assert len(result.sessions) == EXAMPLES + 4, "but all of them are written"
 
 
+def test_a_session_that_a_late_event_opens_again_is_waited_for() -> None:
+    before = Settings(gap_ms=5 * MINUTE_MS, order_wait_ms=0, retention_ms=HOUR_MS, max_length_ms=2 * HOUR_MS)
+    after = msgspec.structs.replace(before, gap_ms=30 * MINUTE_MS)
+    log: list[Any] = [view(0), 85 * MINUTE_MS]
+    for at in (25, 50, 75, 100):
+        log.append(view(at * MINUTE_MS))
+    # The session of the first click was written, is now an hour and a half old, and goes on.
+    log += [100 * MINUTE_MS, view(2 * HOUR_MS), 2 * HOUR_MS]
+    assert compared(log, before, after).shapes == [("joined", 6, 1)]
+
+
 @pytest.mark.parametrize(
-    ("one", "other", "expected_hours"),
+    ("one", "other", "hours"),
     [
-        (Settings(), Settings(), 48.5),
-        (Settings(gap_ms=2 * HOUR_MS), Settings(retention_ms=30 * HOUR_MS), 56),
-        (Settings(max_length_ms=HOUR_MS), Settings(max_length_ms=HOUR_MS, order_wait_ms=3 * HOUR_MS), 28),
+        (Settings(), Settings(), 24.5),
+        (Settings(gap_ms=2 * HOUR_MS), Settings(retention_ms=30 * HOUR_MS), 32),
+        (
+            Settings(max_length_ms=HOUR_MS),
+            Settings(max_length_ms=2 * HOUR_MS, order_wait_ms=3 * HOUR_MS),
+            27,
+        ),
     ],
 )
-def test_a_session_settles_after_all_that_either_side_waits_for(
-    one: Settings, other: Settings, expected_hours: float
+def test_a_session_waits_for_all_that_either_side_waits_for(
+    one: Settings, other: Settings, hours: float
 ) -> None:
-    assert settle_ms(one, other) == settle_ms(other, one) == expected_hours * HOUR_MS
+    assert settle_ms(one, other) == settle_ms(other, one) == hours * HOUR_MS
 
 
 def test_a_difference_is_written_as_plain_json() -> None:
