@@ -53,8 +53,8 @@ class SettledSessions:
     """Compares the sessions of two sides: 0 is before, 1 is after.
 
     It holds the sessions that ended within `settle_ms` behind the watermark, one record for both sides where they
-    are equal: with the visitors that they are kept by 1.3 kB a session that is equal on both sides, up to 2.8 kB one
-    that is not. About 30 µs a session of both sides.
+    are equal: with the visitors that they are kept by 1.3 kB a session that is equal on both sides, up to 2.8 kB
+    one that is not. About 30 µs a session of both sides.
 
     Parameters
     ----------
