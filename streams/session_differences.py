@@ -136,26 +136,22 @@ def changed_fields(before: Session, after: Session) -> tuple[str, ...]:
 def exits_of(group: Group) -> list[tuple[str | None, str | None]]:
     """Exit reasons of a group, before and after; None where nobody left at that time on that side.
 
-    Exits are the same that happen at the same time; the last ones of both sides are the same in any case.
+    The last exits of both sides are one. No other is on both: where sessions of both sides end, the group ends.
 
     Returns
     -------
     list
-        One pair an exit: all of the sessions of each side are in it once.
+        One pair an exit: each session of either side is in it once.
 
     Examples
     --------
     >>> exits_of(Group((), (), ""))
     []
     """
-    before, after = list(group.before), list(group.after)
-    pairs: list[tuple[str | None, str | None]] = []
-    if before and after:
-        pairs.append((before.pop().exit_reason, after.pop().exit_reason))
-    left = {session.ended_at: session.exit_reason for session in after}
-    pairs.extend((session.exit_reason, left.pop(session.ended_at, None)) for session in before)
-    pairs.extend((None, reason) for reason in left.values())
-    return pairs
+    before = [session.exit_reason for session in group.before]
+    after = [session.exit_reason for session in group.after]
+    last = [(before.pop(), after.pop())] if before and after else []
+    return [*last, *((reason, None) for reason in before), *((None, reason) for reason in after)]
 
 
 def weight_of(difference: SessionDifference) -> tuple[Decimal, int, str, str]:

@@ -113,7 +113,7 @@ def test_how_often_a_session_was_written_is_no_difference() -> None:
     assert difference.fields == ("page_views",)
 
 
-def test_an_exit_is_the_same_that_happens_at_the_same_time() -> None:
+def test_the_last_exit_of_a_group_is_on_both_sides_and_no_other() -> None:
     records = [view(0, "help"), view(10 * ONE_MINUTE, "cart"), view(20 * ONE_MINUTE, "help")]
     [difference] = compared(records, USUAL, SHORT_GAP).sessions
     group = Group(difference.before, difference.after, difference.before[-1].ended_at)

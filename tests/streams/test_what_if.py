@@ -130,6 +130,14 @@ def test_a_shorter_warm_up_makes_alerts_appear_and_a_longer_one_vanish(
         assert result.figures["sessions"]["same"] == result.figures["sessions"]["before"]
 
 
+def test_the_side_that_is_behind_is_waited_for(events: list[FileEvent]) -> None:
+    before = msgspec.structs.replace(SHORT, warm_up_ms=24 * HOUR_MS)
+    slow = msgspec.structs.replace(before, out_of_orderness_ms=90 * MINUTE_MS)
+    result = run(events, before, slow)
+    assert result.written == []
+    assert result.figures["sessions"]["same"] == result.figures["sessions"]["after"] > 500
+
+
 def test_what_is_said_to_be_without_effect_has_none(
     events: list[FileEvent], usual: Final, monkeypatch: pytest.MonkeyPatch
 ) -> None:
