@@ -91,18 +91,45 @@ def alerts(
 @app.command()
 def replay(
     paths: Paths,
-    out: Annotated[Path, typer.Option(help="Folder for the results, one NDJSON file a topic.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for the results, one NDJSON file a topic; with --diff, for the differences."
+        ),
+    ] = None,
     form: Form = "ndjson",
     settings: SettingsFile = None,
+    diff: Annotated[
+        Path | None,
+        typer.Option(
+            help="TOML file of other settings: show what they would change. What it names wins over --settings "
+            "and the environment; all else is as there. Without --out, nothing is written."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Carry the same stages over files, without Kafka."""
     from agents.progress import Bars
-    from agents.replaying import replay_files
+
+    first = _settings(settings)
+    if diff is not None:
+        from agents.differences_view import show_differences
+        from agents.replay_differences import compare_files
+
+        with Bars() as bars:
+            differences = compare_files(paths, diff, out, first, form, bars, _say)
+        if as_json:
+            _print(differences)
+        else:
+            show_differences(differences)
+        return
+    from agents.replaying import OutputError, replay_files
     from agents.summary_view import show_summary
 
+    if out is None:
+        raise OutputError("Missing option '--out': name a folder for the results; only --diff needs none")
     with Bars() as bars:
-        summary = replay_files(paths, out, _settings(settings), form, bars, _say)
+        summary = replay_files(paths, out, first, form, bars, _say)
     if as_json:
         _print(summary)
     else:

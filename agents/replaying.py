@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 from agents import garbage
 from agents.progress import Bars
@@ -110,23 +110,7 @@ def replay_files(
 
         garbage.look_seldom()
         runner = Replay(flow, settings.streams, partitions, write)
-        reading = bars.start("Reading", sum(file.stat().st_size for file in files), "bytes")
-        replaying = None if form == "topic-log" else bars.start("Replaying", None, "events")
-        events = read_events(
-            files,
-            form,
-            settings.streams.site,
-            reading.advance,
-            None if replaying is None else replaying.set_total,
-        )
-        feed = runner.feed
-        for number, (topic, value, occurred_at) in enumerate(events):
-            feed(topic, value, occurred_at)
-            if replaying is not None and not number % 500:
-                replaying.reach(number)
-        runner.finish()
-        if replaying is not None:
-            replaying.reach(runner.fed)
+        feed_files(files, form, settings.streams.site, bars, runner)
     cpu_s = time.process_time() - cpu_began
     figures = summary.figures(runner.counts())
     views = summary.page_views
@@ -138,3 +122,46 @@ def replay_files(
         "cpu_seconds_per_100k_page_views": round(cpu_s / views * 100_000, 2) if views else None,
         "out": str(out),
     }
+
+
+class Fed(Protocol):
+    """What takes input records in, and lets time run on at the end."""
+
+    def feed(self, topic: str, value: bytes | None, occurred_at: int | None = None) -> None:
+        """Take one input record in."""
+
+    def finish(self) -> None:
+        """Let time run on until everything is closed."""
+
+
+def feed_files(files: Sequence[Path], form: Format, site: str, bars: Bars, runner: Fed) -> None:
+    """Hand the records of files to a replay, to the end, and show how far it is.
+
+    Parameters
+    ----------
+    files, form, site
+        See `read_events`.
+    bars
+        Shows it.
+    runner
+        Takes the records.
+
+    Raises
+    ------
+    EventFileError
+        A file can't be read.
+    """
+    reading = bars.start("Reading", sum(file.stat().st_size for file in files), "bytes")
+    replaying = None if form == "topic-log" else bars.start("Replaying", None, "events")
+    events = read_events(
+        files, form, site, reading.advance, None if replaying is None else replaying.set_total
+    )
+    feed, fed = runner.feed, 0
+    for topic, value, occurred_at in events:
+        feed(topic, value, occurred_at)
+        fed += 1
+        if replaying is not None and not fed % 500:
+            replaying.reach(fed)
+    runner.finish()
+    if replaying is not None:
+        replaying.reach(fed)

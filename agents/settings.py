@@ -180,14 +180,7 @@ def load_settings(
     environment = os.environ if environment is None else environment
     if file is None and environment.get(FILE_VARIABLE):
         file = Path(environment[FILE_VARIABLE])
-    worker: dict[str, Any] = {}
-    streams: dict[str, Any] = {}
-    if file is not None:
-        document = _document(file)
-        for table, values in (("worker", worker), ("streams", streams)):
-            for name, value in document.get(table, {}).items():
-                field, converted = _value(table, name, value, f"{file}: [{table}] {name}")
-                values[field] = converted
+    worker, streams = ({}, {}) if file is None else read_file(file)
     for variable in sorted(environment):
         if not variable.startswith(PREFIX) or variable in _NOT_SETTINGS:
             continue
@@ -200,6 +193,25 @@ def load_settings(
             field, converted = _value("worker", name, value, f"--{name.replace('_', '-')}")
             worker[field] = converted
     return WorkerSettings(streams=Settings(**streams), **worker)
+
+
+def read_file(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Read what a TOML file sets: the tables ``[worker]`` and ``[streams]``, by the settings' names inside.
+
+    Raises
+    ------
+    SettingsError
+        The file is missing or is not TOML, a setting is unknown, or its value can't be used.
+    """
+    document = _document(file)
+    worker, streams = (
+        dict(
+            _value(table, name, value, f"{file}: [{table}] {name}")
+            for name, value in document.get(table, {}).items()
+        )
+        for table in _TABLES
+    )
+    return worker, streams
 
 
 def _document(file: Path) -> dict[str, Any]:

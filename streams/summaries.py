@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -74,8 +74,7 @@ class Summary:
 
     def dead_ends(self, number: int = 10) -> list[PageScore]:
         """Pages that lose the most visitors beyond what was to be expected, the worst first."""
-        settled = [page for page in self._pages.values() if page.settled and page.rank_score > 0]
-        return sorted(settled, key=lambda page: (-page.rank_score, page.page))[:number]
+        return ranked(self._pages.values())[:number]
 
     def figures(self, counts: Counts) -> dict[str, Any]:
         """Everything as plain JSON values.
@@ -130,6 +129,12 @@ class Summary:
         self._exit_reasons[exit_reason] += by
         self._views_in_sessions += by * page_views
         self._bots += by * is_bot
+
+
+def ranked(pages: Iterable[PageScore]) -> list[PageScore]:
+    """Give the pages that lose visitors for all we know (`settled`, with a rank score > 0), the worst first."""
+    settled = [page for page in pages if page.settled and page.rank_score > 0]
+    return sorted(settled, key=lambda page: (-page.rank_score, page.page))
 
 
 def _sorted(counter: Counter[str]) -> dict[str, int]:

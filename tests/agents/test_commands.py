@@ -47,6 +47,10 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_
             "absent.toml: can't be read",
         ),
         (["replay", "pyproject.toml", "--out", "o"], "is not named after an input topic"),
+        (["replay", "absent", "--diff", "absent.toml"], "absent.toml: can't be read"),
+        (["replay", "absent", "--diff", "site.toml"], "site.toml: [streams] site: has to be as in the first"),
+        (["replay", "absent", "--diff", "bad.toml"], "bad.toml: [streams] gap: 30 has no unit"),
+        (["replay", "absent", "--diff", "good.toml"], "absent: there is no such file or folder"),
         (["publish", "tests/data", "--rate", "0"], "0"),
         (["publish", ".", "--kafka", "nowhere"], "--kafka: 'nowhere' is no address: write host:port"),
         (["shop"], "say where to"),
@@ -63,6 +67,8 @@ def test_what_the_user_can_mend_is_one_line_and_exit_code_2(
     run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, words: list[str], said: str
 ) -> None:
     (tmp_path / "pyproject.toml").write_text("")
+    for name, line in (("site", 'site = "x"'), ("bad", "gap = 30"), ("good", 'gap = "1m"')):
+        (tmp_path / f"{name}.toml").write_text(f"[streams]\n{line}\n")
     monkeypatch.chdir(tmp_path)
     code, out, err = run(*words)
     assert code == 2
