@@ -6,8 +6,8 @@ over a threshold: Pickands, 1975, *Statistical Inference Using Extreme Order Sta
 counts are used instead of the mean of the excesses since real faults are few and very high: they would double the
 mean, and change the counts by one each.
 
-Where the tail is heavy (m above 1), single hours are noisier than the noise that was learned: the margin grows as well,
-and m is taken m times, since such a tail falls off ever more slowly.
+Where the tail is heavy (m above 1), single hours are noisier than the noise that was learned: the margin grows as
+well, and m is taken m times, since such a tail falls off ever more slowly.
 """
 
 from __future__ import annotations

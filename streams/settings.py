@@ -95,4 +95,5 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     @property
     def run_on_ms(self) -> int:
         """How far time runs on behind the last event of files, until everything is closed."""
-        return max(self.gap_ms, self.order_wait_ms) + self.retention_ms + self.stall_after_ms + 2 * HOUR_MS
+        hold_ms = max(self.gap_ms, self.order_wait_ms)
+        return hold_ms + self.retention_ms + self.stall_after_ms + self.out_of_orderness_ms + 2 * HOUR_MS
