@@ -1,10 +1,10 @@
 """Calibration: the threshold and the noise margin that keep false alerts within a budget, from a site's own past.
 
-How often evidence rises above two levels tells how heavy its tail is: above `LOW` it falls off exponentially (peaks
-over a threshold: Pickands, 1975, *Statistical Inference Using Extreme Order Statistics*), with mean excess m =
-(HIGH − LOW)/log(n_LOW/n_HIGH). So n_LOW·exp(−(h − LOW)/m) rises a week reach h, and h follows from the budget. Two
-counts are used instead of the mean of the excesses since real faults are few and very high: they would double the
-mean, and change the counts by one each.
+How often evidence rises to two levels tells how heavy its tail is: above `LOW` it falls off exponentially (peaks over
+a threshold: Pickands, 1975, *Statistical Inference Using Extreme Order Statistics*), so of excursions that end between
+`LOW` and `HIGH` and between `HIGH` and `TOP`, two apart each, there are n and n·exp(−2/m). From m follows how many a
+week reach h, and h from the budget. What rises above `TOP` is not counted: that is where faults are, and a site must
+not grow deaf by having many.
 
 Where the tail is heavy (m above 1), single hours are noisier than the noise that was learned: the margin grows as
 well, and m is taken m times, since such a tail falls off ever more slowly.
@@ -19,12 +19,12 @@ import msgspec
 from streams.evidence import DetectorSettings, SiteState
 from streams.settings import DAY_MS
 
-LOW, HIGH = 4.0, 6.0
-"""Levels of evidence whose crossings are counted, once an excursion."""
+LOW, HIGH, TOP = 4.0, 6.0, 8.0
+"""Levels of evidence between which excursions are counted."""
 OVER_BELOW = 0.5
 """Below this evidence an excursion is over."""
 PRIOR_LOW, PRIOR_HIGH = 15.0, 1.5
-"""Crossings that are counted in at the beginning: a tail with m of .87, as on made-up shops with usual noise."""
+"""Excursions that are counted in at the beginning: a tail with m of .87, as on made-up shops with usual noise."""
 PRIOR_DAYS = 3.0
 KEPT = 0.95
 """What counts keep a day: half of them are of the last two weeks."""
@@ -41,7 +41,7 @@ class Calibration(msgspec.Struct, array_like=True):
     Attributes
     ----------
     low, high
-        Excursions of evidence above `LOW` and `HIGH`, fading.
+        Excursions of evidence that came up to between `LOW` and `HIGH`, and between `HIGH` and `TOP`, fading.
     days, day
         How many days they come from, fading alike; the day that runs, None before the first.
     threshold, margin_noise
@@ -56,23 +56,27 @@ class Calibration(msgspec.Struct, array_like=True):
     margin_noise: float = 1.0
 
     def see(self, level: int, evidence: float) -> int:
-        """Count the evidence of a minute, and return the level of its excursion: 0, 1 above LOW, 2 above HIGH.
+        """Count the evidence of a minute, and return the level of its excursion: how many levels it has reached.
 
         Examples
         --------
         >>> calibration, level = Calibration(), 0
-        >>> for evidence in (1.0, 4.5, 3.0, 6.5, 0.4, 7.0):
+        >>> for evidence in (1.0, 4.5, 3.0, 6.5, 0.4, 5.0, 0.4, 7.0, 80.0):
         ...     level = calibration.see(level, evidence)
         >>> calibration.low, calibration.high
-        (2.0, 2.0)
+        (1.0, 1.0)
         """
         if evidence > LOW:
-            if level < 1:
+            if level == 0:
                 self.low += 1.0
                 level = 1
-            if level < 2 and evidence > HIGH:
+            if level == 1 and evidence > HIGH:
+                self.low = max(0.0, self.low - 1.0)
                 self.high += 1.0
                 level = 2
+            if level == 2 and evidence > TOP:
+                self.high = max(0.0, self.high - 1.0)
+                level = 3
         elif evidence < OVER_BELOW:
             level = 0
         return level
@@ -91,11 +95,11 @@ class Calibration(msgspec.Struct, array_like=True):
         --------
         Two quiet weeks keep to the least threshold, a noisy one does not.
 
-        >>> quiet, noisy = Calibration(low=44.0, high=4.0, days=14.0, day=13), Calibration(40.0, 17.0, 7.0, 6)
+        >>> quiet, noisy = Calibration(low=40.0, high=4.0, days=14.0, day=13), Calibration(24.0, 8.0, 7.0, 6)
         >>> quiet.begin_day(14 * DAY_MS, 1.0), noisy.begin_day(7 * DAY_MS, 1.0)
         (None, None)
         >>> quiet.threshold, noisy.threshold, noisy.margin_noise
-        (8.0, 15.75, 2.0)
+        (8.0, 11.25, 1.8)
         """
         day = minute_ms // DAY_MS
         if self.day is not None and day <= self.day:
@@ -108,7 +112,7 @@ class Calibration(msgspec.Struct, array_like=True):
             self.days = self.days * kept + 1.0
         self.day = day
         mean = (HIGH - LOW) / log((self.low + PRIOR_LOW) / (self.high + PRIOR_HIGH))
-        a_week = 7.0 * (self.low + PRIOR_LOW) / (self.days + PRIOR_DAYS)
+        a_week = 7.0 * (self.low + self.high + PRIOR_LOW + PRIOR_HIGH) / (self.days + PRIOR_DAYS)
         # Coarse, so that few detectors stand for all days.
         tail = round(4.0 * (LOW + mean * max(1.0, mean) * log(max(1.0, a_week / (budget * part))))) / 4.0
         self.threshold = min(MAX_THRESHOLD, max(least_threshold(budget), tail))

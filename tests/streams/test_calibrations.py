@@ -29,31 +29,31 @@ def test_a_light_tail_keeps_to_the_least_threshold() -> None:
 
 
 def test_a_heavy_tail_raises_the_threshold_and_the_margin_day_by_day() -> None:
-    thresholds = [after(days, 6, 3).threshold for days in (0, 1, 3, 7)]
+    thresholds = [after(days, 4, 1).threshold for days in (0, 1, 3, 7)]
     assert thresholds == sorted(thresholds)
     assert thresholds[0] == least_threshold(1.0) < thresholds[-1]
-    assert after(7, 6, 3).margin_noise == 2.0
+    assert after(7, 4, 1).margin_noise > 1.5
 
 
 def test_who_bears_more_alerts_gets_them_sooner() -> None:
-    strict, usual, lax = (after(7, 6, 2, budget).threshold for budget in (0.2, 1.0, 10.0))
+    strict, usual, lax = (after(7, 5, 1, budget).threshold for budget in (0.5, 1.0, 10.0))
     assert strict > usual > lax >= HIGH
 
 
-def test_a_few_real_faults_hardly_raise_it() -> None:
+def test_real_faults_do_not_raise_it() -> None:
     quiet, faulty = after(14, 3, 0), after(14, 3, 0)
-    for _ in range(2):
-        faulty.see(0, 80.0)
-    faulty.day = 13
-    faulty.begin_day(14 * DAY_MS, 1.0)
-    assert faulty.threshold - quiet.threshold <= 0.5
+    for _ in range(20):
+        level = 0
+        for evidence in (3.0, 5.0, 9.0, 17.0, 24.0, 12.0, 18.0, 0.0):
+            level = faulty.see(level, evidence)
+    assert (faulty.low, faulty.high) == (quiet.low, quiet.high)
 
 
 def test_an_excursion_counts_once_until_it_is_over() -> None:
     calibration, level = Calibration(), 0
     for evidence in (4.1, 3.0, 4.2, 0.5, 4.1, 0.49, 4.1):
         level = calibration.see(level, evidence)
-    assert (calibration.low, calibration.high, level) == (2.0, 0.0, 1)
+    assert (calibration.low, calibration.high, level) == (2.0, 0.0, 1), "half a nat ends none, less does"
 
 
 def test_what_was_long_ago_fades() -> None:
