@@ -98,7 +98,7 @@ def replay_files(
     secret, line = load_secret(settings)
     if line is not None:
         say(line)
-    summary = Summary()
+    summary = Summary(settings.streams)
     partitions = dict.fromkeys(TOPICS, 1)
     flow = stages(settings.streams, secret, partitions)
     began, cpu_began = time.monotonic(), time.process_time()

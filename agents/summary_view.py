@@ -35,6 +35,8 @@ def show_summary(summary: Mapping[str, Any], console: Console | None = None) -> 
     if summary["dead_ends"]:
         console.print(_dead_ends(summary["dead_ends"]))
     console.print(alert_table(summary["alerts"]) if summary["alerts"] else "No dead-end alerts.")
+    if summary["alert_rate"]["site_weeks"]:
+        console.print(_rate(summary["alert_rate"]))
     per_100k = summary["cpu_seconds_per_100k_page_views"]
     cost = f", {per_100k:.1f} CPU s per 100k page views" if per_100k is not None else ""
     console.print(
@@ -104,6 +106,15 @@ def _dead_ends(pages: list[dict[str, Any]]) -> Table:
             money,
         )
     return table
+
+
+def _rate(rate: Mapping[str, Any]) -> str:
+    """How many alerts a week there were; the line to read after a log in which nothing was broken."""
+    return (
+        f"{rate['alerts']:,} alerts stood in {rate['site_weeks']:.1f} site-weeks, {rate['a_week']:.1f} a week "
+        f"(90 %: {rate['low']:.1f} to {rate['high']:.1f}). If nothing was broken, all were false; "
+        f"alerts_per_week is {rate['budget']:g}."
+    )
 
 
 def _model(model: Mapping[str, Any]) -> str:

@@ -1,10 +1,10 @@
 """Calibration: the threshold and the noise margin that keep false alerts within a budget, from a site's own past.
 
-How often evidence rises to two levels tells how heavy its tail is: above `LOW` it falls off exponentially (peaks over
-a threshold: Pickands, 1975, *Statistical Inference Using Extreme Order Statistics*), so of excursions that end between
-`LOW` and `HIGH` and between `HIGH` and `TOP`, two apart each, there are n and n·exp(−2/m). From m follows how many a
-week reach h, and h from the budget. What rises above `TOP` is not counted: that is where faults are, and a site must
-not grow deaf by having many.
+How often evidence rises to two levels tells how heavy its tail is: above `LOW` it falls off exponentially (peaks
+over a threshold: Pickands, 1975, *Statistical Inference Using Extreme Order Statistics*), so of excursions that end
+between `LOW` and `HIGH` and between `HIGH` and `TOP`, two apart each, there are n and n·exp(−2/m). From m follows
+how many a week reach h, and h from the budget. What rises above `TOP` is not counted: that is where faults are, and
+a site must not grow deaf by having many.
 
 Where the tail is heavy (m above 1), single hours are noisier than the noise that was learned: the margin grows as
 well, and m is taken m times, since such a tail falls off ever more slowly.
@@ -99,7 +99,7 @@ class Calibration(msgspec.Struct, array_like=True):
         >>> quiet.begin_day(14 * DAY_MS, 1.0), noisy.begin_day(7 * DAY_MS, 1.0)
         (None, None)
         >>> quiet.threshold, noisy.threshold, noisy.margin_noise
-        (8.0, 11.25, 1.8)
+        (8.0, 10.75, 1.8)
         """
         day = minute_ms // DAY_MS
         if self.day is not None and day <= self.day:

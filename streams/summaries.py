@@ -14,6 +14,8 @@ from schemas.model_reports import ModelReport
 from schemas.page_scores import PageScore
 from schemas.rejected_events import RejectedEvent
 from schemas.sessions import Session
+from streams.alert_rates import AlertRate, rate_of
+from streams.settings import Settings
 from streams.stages import Output
 
 KEPT_SESSIONS = 500_000
@@ -26,13 +28,22 @@ _Known = tuple[str, str, int, bool]
 class Summary:
     """Counts outputs as they come: the last revision of a session, a page and an alert holds.
 
+    Parameters
+    ----------
+    settings
+        Of the replay: for how long no alert opens, and how many a week will be borne.
+
     Examples
     --------
     >>> Summary().figures({})["sessions"]["closed"]
     0
     """
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Settings | None = None) -> None:
+        settings = settings or Settings()
+        self._warm_up_ms = settings.warm_up_ms
+        self._budget = settings.alerts_per_week
+        self._seen: dict[str, list[int]] = {}
         self.outputs: Counter[str] = Counter()
         self._sessions: dict[str, _Known] = {}
         self._outcomes: Counter[str] = Counter()
@@ -51,6 +62,14 @@ class Summary:
         value = output.value
         if isinstance(value, EnrichedPageView):
             self._views += 1
+            site, at_ms = value.site or "", output.time_ms
+            seen = self._seen.get(site)
+            if seen is None:
+                self._seen[site] = [at_ms, at_ms]
+            elif at_ms > seen[1]:
+                seen[1] = at_ms
+            elif at_ms < seen[0]:
+                seen[0] = at_ms
         elif isinstance(value, Session):
             self._add_session(value)
         elif isinstance(value, PageScore):
@@ -71,6 +90,12 @@ class Summary:
     def alerts(self) -> list[DeadEndAlert]:
         """Last revision of each alert, by the time of its opening."""
         return sorted(self._alerts.values(), key=lambda alert: (alert.opened_at, alert.alert_id))
+
+    @property
+    def alert_rate(self) -> AlertRate:
+        """Alerts a week that were not withdrawn; on a log without faults, what the budget really gives."""
+        watched_ms = sum(max(0, last - first - self._warm_up_ms) for first, last in self._seen.values())
+        return rate_of(sum(alert.status != "withdrawn" for alert in self._alerts.values()), watched_ms)
 
     def dead_ends(self, number: int = 10) -> list[PageScore]:
         """Pages that lose the most visitors beyond what was to be expected, the worst first."""
@@ -99,6 +124,7 @@ class Summary:
             },
             "dead_ends": [msgspec.to_builtins(page) for page in self.dead_ends()],
             "alerts": [msgspec.to_builtins(alert) for alert in self.alerts],
+            "alert_rate": {**msgspec.to_builtins(self.alert_rate), "budget": self._budget},
             "rejected": _sorted(self._rejected),
             "late": total("late"),
             "duplicates": total("duplicates"),

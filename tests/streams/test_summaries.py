@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 
+from schemas.dead_end_alerts import DeadEndAlert
+from schemas.enriched_page_views import EnrichedPageView
 from schemas.page_scores import PageScore
 from schemas.rejected_events import RejectedEvent
 from schemas.sessions import Session
+from streams.settings import DAY_MS, Settings
 from streams.stages import Output
 from streams.summaries import Summary
 
@@ -42,6 +45,21 @@ def page(name: str, rank_score: float, settled: bool = True) -> Output:
         rank_score=rank_score, settled=settled,
     )  # fmt: skip
     return output("page-scores", value)
+
+
+def view() -> EnrichedPageView:
+    return EnrichedPageView(
+        id="v", event_id="e", visitor_id="a", occurred_at="2026-03-01T12:00:00.000Z", url="", page="p",
+        template="t", source="paid", device="mobile", is_bot=False, session_id="s", position=1, site="shop",
+    )  # fmt: skip
+
+
+def alert(name: str, status: Any) -> DeadEndAlert:
+    noon = "2026-03-01T12:00:00.000Z"
+    return DeadEndAlert(
+        id=name, alert_id=name, revision=1, status=status, page="p", template="t", site="shop", scope="page",
+        opened_at=noon, updated_at=noon, cause="unknown", log_evidence=9.0, views=9, exits=9, expected_exits=3.0,
+    )  # fmt: skip
 
 
 def test_a_revised_session_counts_once_as_it_is_now() -> None:
@@ -91,3 +109,14 @@ def test_rejects_are_counted_by_reason_and_stages_counts_are_added_up() -> None:
     figures = summary.figures(counts)
     assert figures["rejected"] == {"not_json": 2, "too_late": 1}
     assert (figures["late"], figures["duplicates"]) == (3, 4)
+
+
+def test_the_rate_of_alerts_leaves_out_the_silent_day_and_what_was_withdrawn() -> None:
+    summary = Summary(Settings(warm_up_ms=DAY_MS, alerts_per_week=2.0))
+    for day in (3, 0, 8):
+        summary.add(Output("enriched-page-views", "k", view(), "id", day * DAY_MS))
+    for name, status in (("a", "opened"), ("b", "resolved"), ("c", "withdrawn"), ("a", "updated")):
+        summary.add(output("dead-end-alerts", alert(name, status)))
+    rate = summary.figures(NO_COUNTS)["alert_rate"]
+    assert (rate["alerts"], rate["site_weeks"], rate["a_week"], rate["budget"]) == (2, 1.0, 2.0, 2.0)
+    assert Summary().figures(NO_COUNTS)["alert_rate"]["a_week"] is None
