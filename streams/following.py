@@ -9,13 +9,16 @@ from streams.alerts import QUIET_MS, UPDATE_EVERY_MS, Finding, Subject, alert_re
 from streams.detection import Event, Verdict
 from streams.evidence import DecayedSums, PageState
 from streams.page_records import OpenAlert, OpenAlerts
+from streams.settings import DAY_MS
 from streams.stages import Context, Output
 from streams.symptoms import MinuteCounts, Suspicion
 
 SUSPICION_BELOW = 0.5
 """Below this evidence there is no suspicion, and its counts begin anew."""
+REOPEN_MS = DAY_MS
+"""What opens again so soon (≤) after it was resolved is the same alert."""
 OVER: frozenset[AlertStatus] = frozenset({"resolved", "withdrawn"})
-_CHANGES: dict[AlertStatus, int] = {"opened": 1, "resolved": -1, "withdrawn": -1}
+_CHANGES: dict[AlertStatus, int] = {"opened": 1, "reopened": 1, "resolved": -1, "withdrawn": -1}
 
 
 class Followed(Protocol):
@@ -25,6 +28,7 @@ class Followed(Protocol):
     recent: DecayedSums
     suspicion: Suspicion
     alert: OpenAlert | None
+    closed: OpenAlert | None
 
 
 def follow(
@@ -66,11 +70,20 @@ def follow(
     return None
 
 
-def begin(context: Context, subject: Subject, record: Followed, at_ms: int, evidence: float) -> OpenAlert:
-    """Open the alert of a page or a scope; `say` has to follow."""
-    alert = record.alert = open_alert(subject, at_ms, evidence)
+def begin(
+    context: Context, subject: Subject, record: Followed, at_ms: int, evidence: float
+) -> tuple[OpenAlert, AlertStatus]:
+    """Open the alert of a page or a scope, or the last one again; `say` has to follow, with the status."""
+    status: AlertStatus = "opened"
+    alert = record.closed
+    if alert is not None and at_ms - alert.updated_ms <= REOPEN_MS:
+        status = "reopened"
+        alert.seen_ms, alert.evidence = at_ms, evidence
+    else:
+        alert = open_alert(subject, at_ms, evidence)
+    record.alert, record.closed = alert, None
     context.state.put(subject.key, alert, at_ms + QUIET_MS)
-    return alert
+    return alert, status
 
 
 def say(
@@ -98,6 +111,7 @@ def say(
     context.count("alerts", status)
     said = alert_record(finding, record.suspicion, record.state, alert, status, at_ms, part_of)
     if status in OVER:
+        record.closed = alert if status == "resolved" else None
         context.state.delete(finding.subject.key)
         record.alert, record.suspicion, record.state.alert = None, Suspicion(), None
     return said

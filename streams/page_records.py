@@ -73,7 +73,7 @@ class WaitingCorrection(msgspec.Struct, array_like=True):
 
 
 class OpenAlert(msgspec.Struct, array_like=True):
-    """The one open alert of a page: when it opened, was last written, and last had views (`seen_ms`)."""
+    """An alert of a page or a scope: when it opened, was last written, and last had views (`seen_ms`)."""
 
     alert_id: str
     revision: int
@@ -100,7 +100,7 @@ class PageRecord(msgspec.Struct, array_like=True):
     `views` and `stalls` come from minutes; `exits`, `reasons` and `totals` from closed sessions, `totals` on the
     exits that were dead ends; `credit` from closed sessions too. `recent` are stalls beyond expectation of the last
     while, without the common movement: they tell where it is that visitors are lost. `level` is that of an
-    excursion of its evidence; see `streams.calibrations`.
+    excursion of its evidence; see `streams.calibrations`. `closed` is the last alert, once it was resolved.
     """
 
     template: str
@@ -118,6 +118,7 @@ class PageRecord(msgspec.Struct, array_like=True):
     recent: DecayedSums = msgspec.field(default_factory=DecayedSums)
     habits: Habits = msgspec.field(default_factory=Habits)
     level: int = 0
+    closed: OpenAlert | None = None
 
 
 class TemplateRecord(msgspec.Struct, array_like=True):
@@ -200,6 +201,7 @@ class ScopeRecord(msgspec.Struct, array_like=True):
     alert: OpenAlert | None = None
     habits: Habits = msgspec.field(default_factory=Habits)
     level: int = 0
+    closed: OpenAlert | None = None
 
 
 class ScopesRecord(msgspec.Struct, array_like=True):

@@ -59,10 +59,9 @@ class ScopeJudge:
             state.put(blame.scope_key(scope), record)
             if opens:
                 subject = blame.scope_subject(scope, minute.minute_ms)
-                alert = begin(context, subject, record, due_ms, verdict.evidence)
+                alert, status = begin(context, subject, record, due_ms, verdict.evidence)
                 blame.wide.open.append(scope)
                 outputs += _withdraw_parts(context, blame, scope, alert, due_ms)
-                status = "opened"
             elif status is None:
                 continue
             elif status in OVER:
@@ -104,10 +103,10 @@ def _open_page(context: Context, blame: Blame, page: str, crossed: Crossed, due_
     if not blame.is_page(record):
         return
     record.state.alert = crossed.event
-    begin(context, blame.page_subject(page, record), record, due_ms, crossed.evidence)
+    _, status = begin(context, blame.page_subject(page, record), record, due_ms, crossed.evidence)
     context.state.touch([blame.page_key(page)])
     blame.wide.alerting.append(page)
-    yield say(context, blame.page_finding(page, record), record, "opened", due_ms)
+    yield say(context, blame.page_finding(page, record), record, status, due_ms)
 
 
 def _withdraw_parts(

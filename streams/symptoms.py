@@ -105,10 +105,17 @@ class Bucket(msgspec.Struct, array_like=True, gc=False):
     """Counts of a stretch of time; `start_ms` is its beginning."""
 
     start_ms: int
-    views: int
-    stalls: int
-    expected: float
-    variance: float
+    views: int = 0
+    stalls: int = 0
+    expected: float = 0.0
+    variance: float = 0.0
+
+    def add(self, views: int, stalls: int, expected: float, variance: float) -> None:
+        """Add to the counts."""
+        self.views += views
+        self.stalls += stalls
+        self.expected += expected
+        self.variance += variance
 
 
 class Suspicion(msgspec.Struct, array_like=True):
@@ -168,14 +175,9 @@ class Suspicion(msgspec.Struct, array_like=True):
         self.expected_orders += counts.expected_orders
         self.of_all += of_all
         series, start_ms = self.series, minute_ms - minute_ms % self.width_ms
-        if series and start_ms <= series[-1].start_ms:
-            last = series[-1]
-            last.views += views
-            last.stalls += stalls
-            last.expected += expected
-            last.variance += variance
-            return
-        series.append(Bucket(start_ms, views, stalls, expected, variance))
+        if not series or start_ms > series[-1].start_ms:
+            series.append(Bucket(start_ms))
+        series[-1].add(views, stalls, expected, variance)
         if len(series) > MAX_BUCKETS:
             self._widen()
 
@@ -199,15 +201,9 @@ class Suspicion(msgspec.Struct, array_like=True):
         joined: list[Bucket] = []
         for bucket in self.series:
             start_ms = bucket.start_ms - bucket.start_ms % self.width_ms
-            if joined and joined[-1].start_ms == start_ms:
-                last = joined[-1]
-                last.views += bucket.views
-                last.stalls += bucket.stalls
-                last.expected += bucket.expected
-                last.variance += bucket.variance
-            else:
-                bucket.start_ms = start_ms
-                joined.append(bucket)
+            if not joined or start_ms > joined[-1].start_ms:
+                joined.append(Bucket(start_ms))
+            joined[-1].add(bucket.views, bucket.stalls, bucket.expected, bucket.variance)
         self.series = joined
 
 

@@ -57,7 +57,7 @@ def test_an_alert_says_what_was_lost_since_suspicion_began() -> None:
 
 
 def test_a_second_fault_opens_another_alert_that_counts_anew() -> None:
-    begin = BROKEN_FROM + 60 + 24 * 60
+    begin = BROKEN_FROM + 60 + 25 * 60
     run = Run().follow([*QUIET_HOURS, *broken(60), *minutes(BROKEN_FROM + 60, begin), *broken(60, begin)])
     opened = [alert for alert in run.alerts if alert.status == "opened"]
     assert [alert.revision for alert in opened] == [1, 1]
@@ -65,6 +65,22 @@ def test_a_second_fault_opens_another_alert_that_counts_anew() -> None:
     assert opened[1].views < 200, "of the second fault only"
     statuses = [alert.status for alert in run.alerts if alert.status != "updated"]
     assert statuses == ["opened", "resolved", "opened"]
+
+
+def test_what_breaks_again_within_a_day_is_the_same_alert() -> None:
+    begin = BROKEN_FROM + 60 + 12 * 60
+    mended = minutes(begin + 60, begin + 180)
+    run = Run().follow(
+        [*QUIET_HOURS, *broken(60), *minutes(BROKEN_FROM + 60, begin), *broken(60, begin), *mended]
+    )
+    said = [alert for alert in run.alerts if alert.status != "updated"]
+    assert [alert.status for alert in said] == ["opened", "resolved", "reopened", "resolved"]
+    assert len({alert.alert_id for alert in run.alerts}) == 1
+    assert [alert.revision for alert in run.alerts] == list(range(1, len(run.alerts) + 1))
+    assert len({alert.opened_at for alert in run.alerts}) == 1
+    assert said[2].views < 200, "of the second fault only"
+    assert (said[1].resolved_at, said[2].resolved_at) == (said[1].updated_at, None)
+    assert run.processor.context.gauges["open_alerts", ""] == 0
 
 
 def test_two_pages_have_an_alert_each() -> None:
