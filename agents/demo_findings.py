@@ -24,7 +24,7 @@ class Finding(NamedTuple):
     fault
         What was planted.
     alert
-        First alert for that page that opened after the fault began; None: not found.
+        First alert for that page that opened, or opened again, after the fault began; None: not found.
     views_per_hour
         Of the page, on average over a week.
     """
@@ -36,7 +36,7 @@ class Finding(NamedTuple):
     @property
     def after_ms(self) -> int | None:
         """How long after it began it was found (event time, ms)."""
-        return None if self.alert is None else parse_time(self.alert.opened_at) - self.fault.start_ms
+        return None if self.alert is None else _opened_ms(self.alert) - self.fault.start_ms
 
     def is_due(self, now_ms: int) -> bool:
         """Tell whether its time is up at the event time `now_ms`: it should have been found."""
@@ -104,5 +104,10 @@ class Findings:
 
 
 def _finds(alert: DeadEndAlert, fault: Fault) -> bool:
-    opened_ms = parse_time(alert.opened_at)
-    return plain_page(alert.page) == fault.page and alert.scope == "page" and opened_ms >= fault.start_ms
+    is_of_page = alert.scope == "page" and plain_page(alert.page) == fault.page
+    return is_of_page and _opened_ms(alert) >= fault.start_ms
+
+
+def _opened_ms(alert: DeadEndAlert) -> int:
+    """When it opened, the last time."""
+    return parse_time(alert.reopened_at or alert.opened_at)

@@ -76,6 +76,12 @@ class DeadEndAlert(
     ]
     opened_at: Annotated[UtcTime, Meta(description="Event time at which it opened.")]
     updated_at: Annotated[UtcTime, Meta(description="Event time of this revision.")]
+    reopened_at: Annotated[
+        UtcTime | None,
+        Meta(
+            description="Event time at which it opened again, the last time, within a day after it was over."
+        ),
+    ] = None
     resolved_at: Annotated[UtcTime | None, Meta(description="Event time at which it was over.")] = None
     cause: Annotated[AlertCause, Meta(description="What seems to be behind it.")]
     log_evidence: Annotated[float, Meta(description="Evidence (natural log of a tempered likelihood ratio).")]

@@ -140,6 +140,7 @@ def alert_record(
         part_of=part_of,
         opened_at=_time(alert.opened_ms),
         updated_at=_time(at_ms),
+        reopened_at=None if alert.reopened_ms is None else _time(alert.reopened_ms),
         resolved_at=_time(at_ms) if status == "resolved" else None,
         cause=cause.cause,
         cause_numbers=cause.numbers or None,

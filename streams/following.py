@@ -78,7 +78,7 @@ def begin(
     alert = record.closed
     if alert is not None and at_ms - alert.updated_ms <= REOPEN_MS:
         status = "reopened"
-        alert.seen_ms, alert.evidence = at_ms, evidence
+        alert.seen_ms, alert.evidence, alert.reopened_ms = at_ms, evidence, at_ms
     else:
         alert = open_alert(subject, at_ms, evidence)
     record.alert, record.closed = alert, None

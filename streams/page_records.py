@@ -73,7 +73,7 @@ class WaitingCorrection(msgspec.Struct, array_like=True):
 
 
 class OpenAlert(msgspec.Struct, array_like=True):
-    """An alert of a page or a scope: when it opened, was last written, and last had views (`seen_ms`)."""
+    """An alert of a page or a scope: when it opened, was last written, last had views (`seen_ms`), opened again."""
 
     alert_id: str
     revision: int
@@ -81,6 +81,7 @@ class OpenAlert(msgspec.Struct, array_like=True):
     updated_ms: int
     seen_ms: int
     evidence: float
+    reopened_ms: int | None = None
 
 
 class Measured(msgspec.Struct, array_like=True):

@@ -152,3 +152,11 @@ def test_figures_are_picked_by_name_and_labels() -> None:
     assert scrape.greatest("d", stage="intake") is None
     assert scrape.total("d", stage="pages") == 10
     assert as_counts({"a": 2.0, "b": 0.0}) == {"a": 2}
+
+
+def test_an_alert_that_opened_again_later_is_one_too(findings: Findings) -> None:
+    again = opened(CART.page, NOON - HOUR)
+    again.reopened_at = format_ms(NOON + HOUR)
+    findings.take(again)
+    assert {finding.fault: finding.after_ms for finding in findings.planted()} == {CART: HOUR, HELP: None}
+    assert findings.unplanted() == []

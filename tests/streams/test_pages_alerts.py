@@ -80,6 +80,7 @@ def test_what_breaks_again_within_a_day_is_the_same_alert() -> None:
     assert len({alert.opened_at for alert in run.alerts}) == 1
     assert said[2].views < 200, "of the second fault only"
     assert (said[1].resolved_at, said[2].resolved_at) == (said[1].updated_at, None)
+    assert (said[1].reopened_at, said[2].reopened_at) == (None, said[2].updated_at)
     assert run.processor.context.gauges["open_alerts", ""] == 0
 
 

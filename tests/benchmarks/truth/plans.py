@@ -95,7 +95,7 @@ def judge(faults: Iterable[Fault], said: Sequence[Said]) -> tuple[list[Found], i
     false = 0
     of_alert: dict[str, Found] = {}
     for minute, alert in said:
-        if alert.status == "opened":
+        if alert.status in ("opened", "reopened"):
             for one in found:
                 since = minute - one.fault.begin
                 if number_of(alert.page) == one.fault.value and 0 <= since <= one.fault.minutes + AFTER:
@@ -104,7 +104,7 @@ def judge(faults: Iterable[Fault], said: Sequence[Said]) -> tuple[list[Found], i
                         of_alert[alert.alert_id] = one
                     break
             else:
-                false += 1
+                false += alert.status == "opened"
         elif alert.status == "resolved" and alert.alert_id in of_alert:
             one = of_alert[alert.alert_id]
             repaired = minute - one.fault.begin - one.fault.minutes
