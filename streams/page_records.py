@@ -10,7 +10,7 @@ import msgspec
 from schemas.marks import UNKNOWN_MS
 from schemas.site_events import Cell, PageMinute, SessionCorrection, SessionExample
 from streams.cell_regressions import CellRegression
-from streams.credits import SIZES, PageCredit, PurchaseModel
+from streams.credits import PageCredit, PurchaseModel
 from streams.evidence import DecayedSums, PageState, SiteState, TemplateState
 from streams.rankings import PageTotals
 from streams.settings import HOUR_MS
@@ -79,7 +79,7 @@ class Suspicion(msgspec.Struct, array_like=True):
 class Measured(msgspec.Struct, array_like=True):
     """What a page adds to the measure by which pages are scored, as of its last score.
 
-    `weight` and `excess` are its terms in its template's spread, `size` the place of its |z| in the site's `Sizes`.
+    `weight` and `excess` are its terms in its template's spread, `size` its place in the site's `Sizes`.
     """
 
     weight: float = 0.0
@@ -218,9 +218,9 @@ class OpenAlerts(msgspec.Struct, array_like=True):
 
 
 class Sizes(msgspec.Struct, array_like=True):
-    """How many pages of a site have a credit of which size; see `streams.credits.size_of`."""
+    """How many pages of a site have a credit of which size, by place; see `streams.empirical_nulls.size_of`."""
 
-    pages: list[int] = msgspec.field(default_factory=lambda: [0] * SIZES)
+    pages: dict[int, int] = {}
 
 
 class Regressions(msgspec.Struct, array_like=True):

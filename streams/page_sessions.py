@@ -84,8 +84,9 @@ def _learn(
         returning=example.returning,
         purchased_after=before,
     )
-    credits = {name: record.credit for name, record in records.items()}
-    book_session(regressions.purchases, credits, known, purchased=purchased_at is not None)
+    purchased = purchased_at is not None
+    for view, p in zip(known, book_session(regressions.purchases, known, purchased=purchased), strict=False):
+        records[view.page].credit.add(p, purchased)
     state.put(f"r{site}", regressions)
 
 
