@@ -5,15 +5,15 @@ A page's sums give a one-step estimate of the log odds by which its visitors pur
 Intent that nothing shows before a view moves d of pages that do nothing, too, and by no less on a page of many
 sessions. So the pages of a site are taken for a mixture of two groups:
 
-- most have no effect: d is of variance s² = 1/V + τ0². The bulk, τ0², comes from a median, which a few drivers don't
-  move (the empirical null; Efron, 2004, *Large-Scale Simultaneous Hypothesis Testing: The Choice of a Null
+- most have no effect: d is of variance s² = 1/V + τ0². The bulk, τ0², comes from a median, which a few drivers
+  don't move (the empirical null; Efron, 2004, *Large-Scale Simultaneous Hypothesis Testing: The Choice of a Null
   Hypothesis*);
 - a share of them has one, of variance `EFFECTS`: d is of variance s² + τ1². The share comes by expectation and
-  maximisation (two groups; Johnstone and Silverman, 2004, *Needles and Straw in Haystacks: Empirical Bayes Estimates
-  of Possibly Sparse Sequences*).
+  maximisation (two groups; Johnstone and Silverman, 2004, *Needles and Straw in Haystacks: Empirical Bayes
+  Estimates of Possibly Sparse Sequences*).
 
-A page's credit is the mean of its effect if it has one, τ1²/(τ1² + s²) · d, in purchases; how probable it is that it
-has one stands beside it.
+A page's credit is the mean of its effect if it has one, τ1²/(τ1² + s²) · d, in purchases; how probable it is
+that it has one stands beside it.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _MAX_LOG_RATIO = 50.0
 
 
 class NullSpread(NamedTuple):
-    """What the pages of a site have in common: the bulk's spread (a variance of logits), the share with an effect."""
+    """What pages of a site have in common: the bulk (a variance of logits), and the share with an effect."""
 
     bulk: float = 0.0
     share: float = PRIOR_SHARE
@@ -89,9 +89,9 @@ def size_of(credit: PageCredit) -> int | None:
 def null_spread_of(sizes: Mapping[int, int]) -> NullSpread:
     """Return what a site's pages have in common, from how many there are at each place of `size_of`.
 
-    τ0² is where the weighted median of |d|/√(1/V + τ0²) is that of a normal distribution, 0 if it is less already.
-    A page weighs (Vτ²/(1 + Vτ²))² at a τ² of .01: small pages tell chance, not spread. A page of weight 1 with d = 0 is
-    added. About 30 µs a place.
+    τ0² is where the weighted median of |d|/√(1/V + τ0²) is that of a normal distribution, 0 if it is less
+    already. A page weighs (Vτ²/(1 + Vτ²))² at a τ² of .01: small pages tell chance, not spread. A page of weight
+    1 with d = 0 is added. About 30 µs a place.
 
     Parameters
     ----------
@@ -121,9 +121,10 @@ def null_spread_of(sizes: Mapping[int, int]) -> NullSpread:
 def score(credit: PageCredit, spread: NullSpread = NullSpread()) -> CreditScore:  # noqa: B008  # it never changes
     """Return a page's credit, in purchases.
 
-    The credit is V times the mean effect, and its interval reaches 1.96·V·s to both sides: that is not shrunk, so that
-    of pages that do nothing fewer than one in twenty seem to do something. Σr² stands for V in the variance of R where
-    it is greater: V alone is too small for pages whose sessions were predicted badly. The score is R − 1.28·V·s.
+    The credit is V times the mean effect, and its interval reaches 1.96·V·s to both sides: that is not shrunk,
+    so that of pages that do nothing fewer than one in twenty seem to do something. Σr² stands for V in the
+    variance of R where it is greater: V alone is too small for pages whose sessions were predicted badly. The
+    score is R − 1.28·V·s.
 
     Parameters
     ----------

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
 from schemas.marks import UNKNOWN_MS
 from schemas.site_events import Cell, PageMinute, SessionCorrection, SessionExample
+from streams.association_records import PageNames, SiteAssociations
 from streams.cell_regressions import CellRegression
 from streams.credits import PageCredit, PurchaseModel
 from streams.evidence import DecayedSums, PageState, SiteState, TemplateState
+from streams.page_revenues import PageRevenue, PassedSession
 from streams.rankings import PageTotals
 from streams.settings import HOUR_MS
 from streams.states import KeyedState
+from streams.transitions import Chain, Successors
 from streams.visitors import SEPARATOR
 
 OTHER_PAGES = "(other pages)"
@@ -91,8 +94,9 @@ class PageRecord(msgspec.Struct, array_like=True):
     """What is kept of a page. Its deadline is the hour at which it is scored.
 
     `views` and `stalls` come from minutes; `exits`, `reasons` and `totals` from closed sessions, `totals` on the
-    exits that were dead ends; `credit` from closed sessions too. `recent` are stalls beyond expectation of the last
-    while, without the common movement: they tell where it is that visitors are lost.
+    exits that were dead ends; `credit` and `revenue` from closed sessions too. `recent` are stalls beyond
+    expectation of the last while, without the common movement: they tell where it is that visitors are lost.
+    `listed`: its name stands among those of the site's pages.
     """
 
     template: str
@@ -108,16 +112,31 @@ class PageRecord(msgspec.Struct, array_like=True):
     revision: int = 0
     measured: Measured = msgspec.field(default_factory=Measured)
     recent: DecayedSums = msgspec.field(default_factory=DecayedSums)
+    revenue: PageRevenue = msgspec.field(default_factory=PageRevenue)
+    listed: bool = False
 
 
 class TemplateRecord(msgspec.Struct, array_like=True):
-    """What is kept of a template: the detector's state, sums over its pages, and what became of who went on."""
+    """What is kept of a template: the detector's state, sums over its pages, and what became of who went on.
+
+    `credit` is of sessions that saw any of its pages, as is `revenue`.
+    """
 
     state: TemplateState = msgspec.field(default_factory=TemplateState)
     weight: float = 0.0
     excess: float = 0.0
     went_on: int = 0
     purchased: int = 0
+    credit: PageCredit = msgspec.field(default_factory=PageCredit)
+    revenue: PageRevenue = msgspec.field(default_factory=PageRevenue)
+    listed: bool = False
+
+
+class GroupRecord(msgspec.Struct, array_like=True):
+    """What is kept of a content group, of sessions that saw any of its pages."""
+
+    credit: PageCredit = msgspec.field(default_factory=PageCredit)
+    revenue: PageRevenue = msgspec.field(default_factory=PageRevenue)
 
 
 class Money(msgspec.Struct, array_like=True):
@@ -224,11 +243,15 @@ class Sizes(msgspec.Struct, array_like=True):
 
 
 class Regressions(msgspec.Struct, array_like=True):
-    """A site's regressions: stalls and dead-end exits by context, purchases by what was known before a view."""
+    """A site's regressions: stalls and dead-end exits by context, purchases by what was known before a view.
+
+    `purchases` knows the view's template, `template_purchases` does not.
+    """
 
     stalls: CellRegression = msgspec.field(default_factory=CellRegression)
     exits: CellRegression = msgspec.field(default_factory=CellRegression)
     purchases: PurchaseModel = msgspec.field(default_factory=PurchaseModel)
+    template_purchases: PurchaseModel = msgspec.field(default_factory=PurchaseModel)
 
 
 STATE_TYPES: dict[str, type] = {
@@ -245,8 +268,34 @@ STATE_TYPES: dict[str, type] = {
     "w": ScopesMinute,
     "g": ScopeRecord,
     "h": ScopesRecord,
+    "a": SiteAssociations,
+    "l": PageNames,
+    "n": GroupRecord,
+    "x": PassedSession,
+    "m": Chain,
+    "k": Successors,
 }
 """First character of a state key to its type. ``q`` only holds the deadline of an alert on a page gone quiet."""
+
+
+def with_expected_purchases(key: str, deadline_ms: int | None, record: Any) -> tuple[int | None, Any] | None:
+    """Upgrade a row of format 3: credits have the sum of what was expected, and sizes are counted by other places.
+
+    Of what was expected the variance tells: g(1 − g) is little less than g where few visitors purchase. Sizes come
+    anew with each page that changes.
+
+    >>> page = ["help", 1, 0, 0, {}, [], [], [9, -0.5, 0.4, 0.5], [], None, 3, [0.1, 0.2, 7]]
+    >>> with_expected_purchases("pshop", 5, page)[1][7:]
+    [[9, -0.5, 0.4, 0.5, 0.5], [], None, 3, [0.1, 0.2, None]]
+    """
+    if key[0] == "z":
+        return None
+    if key[0] == "p":
+        credit, measured = record[7], record[11]
+        record = [
+            *record[:7], [*credit, credit[3]], *record[8:11], [*measured[:2], None], *record[12:]
+        ]  # fmt: skip
+    return deadline_ms, record
 
 
 def site_of(state: KeyedState, site: str) -> SiteRecord:

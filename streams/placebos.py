@@ -16,9 +16,10 @@ from streams.credits import INFORMATION, MAX_FIRST_VIEWS, FirstView, PageCredit
 
 
 class Placebo(msgspec.Struct, array_like=True):
-    """A site's placebo: its credit, sessions that came to a place (n-th first view), and those first informed there.
+    """A site's placebo: its credit, and where sessions are informed.
 
-    At most 50 places.
+    `reached` counts sessions that came to their n-th first view, at most 50, without having been informed before;
+    `informed` those whose n-th first view was the first to inform.
     """
 
     credit: PageCredit = msgspec.field(default_factory=PageCredit)
@@ -29,9 +30,9 @@ class Placebo(msgspec.Struct, array_like=True):
 def place_of(placebo: Placebo, session_id: str, length: int) -> int | None:
     """Return the place at which a session sees the placebo; None if it does not.
 
-    The k-th first view is taken with the share of sessions that were first informed there among those that came so
-    far and were not informed before: a hazard, so that its places are spread as those of the pages that inform. About
-    1 µs.
+    The k-th first view is taken with the share of sessions that were first informed there among those that came
+    so far and were not informed before: a hazard, so that its places are spread as those of the pages that
+    inform. About 1 µs.
 
     Parameters
     ----------

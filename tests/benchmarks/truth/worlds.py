@@ -383,11 +383,11 @@ class World:
                     ones,
                     -ones,
                     session,
-                    zeros * 0.0,
+                    np.zeros(len(at)),
                 )
             )
-        empty = np.zeros(0, dtype=np.int64)
-        return _joined(parts) if parts else Views(*(empty for _ in Views._fields))
+        nothing = np.zeros(0, dtype=np.int64)
+        return _joined(parts) if parts else Views(*(nothing,) * 11, np.zeros(0))
 
 
 def _logistic(z: Floats) -> Floats:
