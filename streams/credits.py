@@ -163,18 +163,16 @@ def first_views(
     return found
 
 
-def first_of_templates(views: Iterable[FirstView]) -> list[FirstView]:
-    """Return the first view of each template among a session's first views, with what was known but the template.
+def without_template(views: Iterable[FirstView]) -> list[FirstView]:
+    """Return first views with what was known but their own template, whose name stands for the page's.
 
-    >>> known = ("help", "paid", False, "0", "0", "0", "0")
-    >>> first_of_templates([FirstView("/sizes", known), FirstView("/faq", known)])
+    All of a session's are learned from, or a template would be compared with itself wherever others come earlier; a
+    template is credited at the first.
+
+    >>> without_template([FirstView("/sizes", ("help", "paid", False, "0", "0", "0", "0"))])
     [FirstView(page='help', known=('paid', False, '0', '0', '0', '0'))]
     """
-    found: dict[str, FirstView] = {}
-    for _, known in views:
-        if known[0] not in found:
-            found[known[0]] = FirstView(known[0], known[1:])
-    return list(found.values())
+    return [FirstView(known[0], known[1:]) for _, known in views]
 
 
 def book_session(
@@ -189,7 +187,7 @@ def book_session(
     model
         The site's; changed.
     views
-        From `first_views`, or `first_of_templates`.
+        From `first_views`, or `without_template`.
     purchased
         Whether the session ended in a purchase.
     names

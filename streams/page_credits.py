@@ -7,7 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from schemas.site_events import ExampleView, SessionCorrection, SessionExample
 from streams.association_records import MAX_TEMPLATES, SiteAssociations, list_page, next_association
 from streams.content_groups import group_reader
-from streams.credits import FirstView, book_session, first_of_templates, first_views, names_before
+from streams.credits import (
+    INFORMATION,
+    FirstView,
+    book_session,
+    first_views,
+    names_before,
+    without_template,
+)
 from streams.page_records import GroupRecord, PageRecord, Regressions, SiteRecord, TemplateRecord
 from streams.page_revenues import Step, book_revenue, passed_by
 from streams.placebos import count_places, place_of
@@ -66,6 +73,7 @@ class CreditBook:
             if not record.listed:
                 record.listed = True
                 list_page(state, site, of_site, name)
+                of_site.placebo.pages += record.template in INFORMATION
         purchased = before is not None
         shown = [names[view.page] for view in views]
         known = first_views(
@@ -82,11 +90,11 @@ class CreditBook:
             if place is not None:
                 placebo.credit.add(chances[place], purchased)
         count_places(of_site.placebo, known)
-        of_templates = first_of_templates(known)
+        templates = without_template(known)
         chances = book_session(
-            regressions.template_purchases, of_templates, purchased=purchased, names=names_before
+            regressions.template_purchases, templates, purchased=purchased, names=names_before
         )
-        self._credit_templates(state, site, of_site, of_templates, chances, purchased)
+        self._credit_templates(state, site, of_site, templates, chances, purchased)
         end = PURCHASE if purchased else DEAD_END if example.exit.reason == "dead_end" else ELSEWHERE
         count_path(state, site, [(name, records[name].template) for name in shown[:before]], end)
         state.put(f"a{site}", of_site, next_association(of_site, example.due_ms, self._every_ms))
@@ -161,15 +169,18 @@ class CreditBook:
         chances: Sequence[float],
         purchased: bool,
     ) -> None:
+        first: dict[str, float] = {}
         for view, p in zip(views, chances, strict=False):
-            key = f"t{site}{SEPARATOR}{view.page}"
+            first.setdefault(view.page, p)
+        for template, p in first.items():
+            key = f"t{site}{SEPARATOR}{template}"
             record: TemplateRecord | None = state.get(key)
             # Of pages beyond those that are kept, the template may have no record.
             if record is not None:
                 record.credit.add(p, purchased)
                 if not record.listed and len(of_site.templates) < MAX_TEMPLATES:
                     record.listed = True
-                    of_site.templates.append(view.page)
+                    of_site.templates.append(template)
                 state.put(key, record)
 
     def _group(self, state: KeyedState, site: str, page: str) -> str | None:

@@ -1,8 +1,9 @@
 """Placebo: a made-up page that is shown where pages that inform are shown, and does nothing.
 
-Where it comes out among the pages tells how much of the ranking is chance: what ranks behind it is not known to be
-better than nothing. Whether a session "sees" it, and when, is drawn from a hash of the session's id, so that the
-answer is the same whoever replays the log. It lands where the first informing page of other sessions was.
+Where it comes out among the pages tells how much of the ranking is chance: what ranks behind it is not known to
+be better than nothing. Whether a session "sees" it, and when, is drawn from a hash of the session's id, so that
+the answer is the same whoever replays the log. It lands where the first informing page of other sessions was,
+and is seen as often as such a page is on average.
 """
 
 from __future__ import annotations
@@ -19,20 +20,21 @@ class Placebo(msgspec.Struct, array_like=True):
     """A site's placebo: its credit, and where sessions are informed.
 
     `reached` counts sessions that came to their n-th first view, at most 50, without having been informed before;
-    `informed` those whose n-th first view was the first to inform.
+    `informed` those whose n-th first view was the first to inform. `pages` is the number of pages that inform.
     """
 
     credit: PageCredit = msgspec.field(default_factory=PageCredit)
     reached: list[int] = []
     informed: list[int] = []
+    pages: int = 0
 
 
 def place_of(placebo: Placebo, session_id: str, length: int) -> int | None:
     """Return the place at which a session sees the placebo; None if it does not.
 
     The k-th first view is taken with the share of sessions that were first informed there among those that came
-    so far and were not informed before: a hazard, so that its places are spread as those of the pages that
-    inform. About 1 µs.
+    so far and were not informed before, shared out among the pages that inform: a hazard, so that its places are
+    spread as theirs. About 1 µs.
 
     Parameters
     ----------
@@ -45,17 +47,16 @@ def place_of(placebo: Placebo, session_id: str, length: int) -> int | None:
 
     Examples
     --------
-    >>> placebo = Placebo(reached=[100, 50], informed=[0, 25])
+    >>> placebo = Placebo(reached=[100, 50], informed=[0, 25], pages=1)
     >>> [place_of(placebo, f"session-{number}", 2) for number in range(6)]
     [1, 1, None, None, 1, 1]
     """
-    drawn = crc32(session_id.encode()) / 2.0**32
-    unseen = 1.0
+    drawn, unseen = crc32(session_id.encode()) / 2.0**32, 1.0
     for place, (reached, informed) in enumerate(zip(placebo.reached, placebo.informed, strict=True)):
         if place >= length:
             break
-        if informed:
-            unseen *= 1.0 - informed / reached
+        if informed and placebo.pages:
+            unseen *= 1.0 - informed / reached / placebo.pages
             if 1.0 - unseen > drawn:
                 return place
     return None

@@ -22,7 +22,7 @@ STAGES = {
 
 LAYOUTS: Mapping[str, tuple[int, str]] = {
     "sessions": (3, "94b2e05ed2c3"),
-    "pages": (4, "1e73a4cb9db9"),
+    "pages": (4, "5d7c58c2a56f"),
     "models": (2, "5bfc70ddffe5"),
 }
 """Stage to the number of its format and a digest of its layout."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
 import pytest
 
-from schemas.site_events import Exit, SessionCorrection
+from schemas.site_events import Exit, SessionCorrection, SessionExample
 from streams.settings import DAY_MS, HOUR_MS, ContentGroup, Settings
 from streams.visitors import SEPARATOR
 from tests.streams.site_logs import (
@@ -25,7 +26,7 @@ from tests.streams.site_logs import (
 SETTINGS = Settings(content_groups=(ContentGroup("/size*", "guides"), ContentGroup("/faq", "guides")))
 
 
-def passed(records: list[Record], name: str, kind: str = "p") -> tuple[int, str, str]:
+def passed(records: Sequence[Record], name: str, kind: str = "p") -> tuple[int, str, str]:
     """Orders, revenue and last touch of a page (or a template, or a group) after records."""
     run = Run(settings=SETTINGS).follow(records)
     found = run.processor.context.state.get(
@@ -34,19 +35,20 @@ def passed(records: list[Record], name: str, kind: str = "p") -> tuple[int, str,
     return (found.revenue.orders, found.revenue.passed, found.revenue.last_touch) if found else (0, "0", "0")
 
 
-def buyer(*pages: str, name: str = "s0", revenue: str = "30", after: int = 0, **fields: Any) -> Record:
+def buyer(
+    *pages: str, name: str = "s0", revenue: str = "30", after: int = 0, **fields: Any
+) -> SessionExample:
     exit_ = bought(pages[-1], revenue, **fields)
     return session(after, *pages, exit_=exit_, session_id=name, purchased_at=BEGINNING)
 
 
 def changed(
-    record: Record, removed: Exit | None, added: Exit | None, after: int = HOUR_MS
+    record: SessionExample, removed: Exit | None, added: Exit | None, after: int = HOUR_MS
 ) -> SessionCorrection:
     """A correction as the sessions stage writes it: with the views where there are orders now."""
-    assert not isinstance(record, SessionCorrection)
-    views = record.views if added is not None and added.orders else ()  # type: ignore[union-attr]  # a session
-    made = correction(after, removed, added, record.session_id)  # type: ignore[union-attr]  # as above
-    return SessionCorrection(*(getattr(made, name) for name in made.__struct_fields__[:7]), views, BEGINNING)
+    views = record.views if added is not None and added.orders else ()
+    made = correction(after, removed, added, record.session_id)
+    return msgspec.structs.replace(made, views=views, purchased_at=BEGINNING)
 
 
 def test_every_page_before_the_purchase_and_one_last_touch() -> None:

@@ -50,7 +50,7 @@ def credit_world(seed: int, rate: float, sigma: float, *, mixed: bool) -> World:
     pages = rng.permutation(np.flatnonzero(busy))[: UP + DOWN].tolist()
     effects = [*rng.uniform(LEAST, GREATEST, UP), *-rng.uniform(LEAST, GREATEST, DOWN)]
     drivers = dict(zip(pages, map(float, effects), strict=True))
-    draws = rng.normal(0, MIXED_DRAW, plain.pages) if mixed else []
+    draws: list[float] = rng.normal(0, MIXED_DRAW, plain.pages).tolist() if mixed else []
     return World(
         seed,
         rate,
@@ -58,7 +58,7 @@ def credit_world(seed: int, rate: float, sigma: float, *, mixed: bool) -> World:
         sigma=sigma,
         spread=spread,
         drivers=drivers,
-        draws={page: float(draw) for page, draw in enumerate(draws)},
+        draws=dict(enumerate(draws)),
     )
 
 
@@ -160,7 +160,7 @@ class _Exposures:
     def effects(self, truth: Truth) -> Floats:
         """Purchases that each page has truly added."""
         pages = np.array(self._pages)
-        effects: Floats = np.bincount(
+        effects: Floats = np.bincount(  # type: ignore[assignment]  # with weights they are floats
             pages, weights=truth.effect(pages, np.array(self._intents)), minlength=self._world.pages
         )
         return effects
