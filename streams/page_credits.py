@@ -76,6 +76,8 @@ class CreditBook:
                 of_site.placebo.pages += record.template in INFORMATION
         purchased = before is not None
         shown = [names[view.page] for view in views]
+        if self._has_groups:
+            self._enter_groups(state, site, of_site, shown)
         known = first_views(
             [(name, view.template) for name, view in zip(shown, views, strict=True)],
             source=example.source,
@@ -84,7 +86,7 @@ class CreditBook:
         )
         chances = book_session(regressions.purchases, known, purchased=purchased)
         if chances:
-            self._credit(state, site, of_site, known, chances, records, purchased)
+            self._credit(state, site, known, chances, records, purchased)
             placebo = of_site.placebo
             place = place_of(placebo, example.session_id, len(known))
             if place is not None:
@@ -138,7 +140,6 @@ class CreditBook:
         self,
         state: KeyedState,
         site: str,
-        of_site: SiteAssociations,
         views: Sequence[FirstView],
         chances: Sequence[float],
         records: Mapping[str, PageRecord],
@@ -147,18 +148,26 @@ class CreditBook:
         """Add a session to the credits of its pages, and to that of each content group at its first page."""
         for view, p in zip(views, chances, strict=True):
             records[view.page].credit.add(p, purchased)
-        if not self._has_groups:
-            return
-        groups = set()
-        for view, p in zip(views, chances, strict=True):
-            group = self._group_of(view.page)
-            if group is not None and group not in groups:
-                groups.add(group)
-                record: GroupRecord = state.get(f"n{site}{SEPARATOR}{group}") or GroupRecord()
+        if self._has_groups:
+            first: dict[str, float] = {}
+            for view, p in zip(views, chances, strict=True):
+                group = self._group_of(view.page)
+                if group is not None:
+                    first.setdefault(group, p)
+            for group, p in first.items():
+                key = f"n{site}{SEPARATOR}{group}"
+                record: GroupRecord = state.get(key)
                 record.credit.add(p, purchased)
-                state.put(f"n{site}{SEPARATOR}{group}", record)
-                if group not in of_site.groups:
-                    of_site.groups.append(group)
+                state.put(key, record)
+
+    def _enter_groups(
+        self, state: KeyedState, site: str, of_site: SiteAssociations, pages: Sequence[str]
+    ) -> None:
+        """See that there is a record of each content group of a session's pages."""
+        for group in dict.fromkeys(map(self._group_of, pages)):
+            if group is not None and group not in of_site.groups:
+                of_site.groups.append(group)
+                state.put(f"n{site}{SEPARATOR}{group}", GroupRecord())
 
     @staticmethod
     def _credit_templates(
@@ -184,6 +193,6 @@ class CreditBook:
                 state.put(key, record)
 
     def _group(self, state: KeyedState, site: str, page: str) -> str | None:
-        """Content group of a page, as far as any session has been credited to it."""
+        """Content group of a page, as far as any session has been there before."""
         group = self._group_of(page)
         return None if group is None or state.get(f"n{site}{SEPARATOR}{group}") is None else group
