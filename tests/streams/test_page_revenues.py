@@ -92,6 +92,9 @@ def test_a_refund_takes_the_revenue_out_again() -> None:
     assert passed([record, refund], "home") == (1, "10", "0")
     again = changed(record, bought("sizes", "10"), left("sizes"), 2 * HOUR_MS)
     assert passed([record, refund, again], "home") == (0, "0", "0")
+    # What was taken out once is not taken out again.
+    elsewhere = changed(record, left("sizes"), left("home"), 3 * HOUR_MS)
+    assert passed([record, refund, again, elsewhere], "home") == (0, "0", "0")
 
 
 def test_an_order_that_comes_late_is_counted_by_the_views_of_the_correction() -> None:
