@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from functools import cached_property
+from itertools import pairwise
 
 import msgspec
 
@@ -78,21 +79,19 @@ def count_path(state: KeyedState, site: str, views: Iterable[tuple[str, str]], e
     key = f"m{site}"
     chain: Chain = state.get(key) or Chain()
     templates = len(chain.templates)
+    way, last = [START], None
+    for page, template in views:
+        if page != last:
+            way.append(chain.places.get(page) or chain.place_of(template))
+            last = page
+    way.append(end)
     # Looked up once: this is done for every view.
-    get, put, places, prefix = state.get, state.put, chain.places, f"k{site}{SEPARATOR}"
-    last, before = "", START
-    for page, template in (*views, ("", "")):
-        if page == last and page:
-            continue
-        place = places.get(page) or chain.place_of(template) if page else end
-        row_key = prefix + _PLACES[before]
-        row: Successors | None = get(row_key)
-        if row is None:
-            row = Successors()
-        counts = row.counts
-        counts[place] = counts.get(place, 0.0) + 1.0
+    get, put, prefix = state.get, state.put, f"k{site}{SEPARATOR}"
+    for place, successor in pairwise(way):
+        row_key = prefix + _PLACES[place]
+        row: Successors = get(row_key) or Successors()
+        row.counts[successor] = row.counts.get(successor, 0.0) + 1.0
         put(row_key, row)
-        last, before = page, place
     if len(chain.templates) != templates:
         put(key, chain)
 
