@@ -35,7 +35,7 @@ _STEPS = ("0", "1", "2", "3", "4-5", "4-5", "6-8", "6-8", "6-8")
 
 
 class FirstView(NamedTuple):
-    """The first view of a page (or of a template) in a session, and what was known before it."""
+    """The first view of a page in a session, and what was known before it."""
 
     page: str
     known: tuple[Any, ...]
@@ -163,20 +163,13 @@ def first_views(
     return found
 
 
-def without_template(views: Iterable[FirstView]) -> list[FirstView]:
-    """Return first views with what was known but their own template, whose name stands for the page's.
-
-    All of a session's are learned from, or a template would be compared with itself wherever others come earlier; a
-    template is credited at the first.
-
-    >>> without_template([FirstView("/sizes", ("help", "paid", False, "0", "0", "0", "0"))])
-    [FirstView(page='help', known=('paid', False, '0', '0', '0', '0'))]
-    """
-    return [FirstView(known[0], known[1:]) for _, known in views]
-
-
 def book_session(
-    model: PurchaseModel, views: Sequence[FirstView], *, purchased: bool, names: Names = names
+    model: PurchaseModel,
+    views: Sequence[FirstView],
+    *,
+    purchased: bool,
+    names: Names = names,
+    left_out: int = 0,
 ) -> list[float]:
     """Return how probable a purchase was before each view of a closed session, then learn from it.
 
@@ -187,11 +180,14 @@ def book_session(
     model
         The site's; changed.
     views
-        From `first_views`, or `without_template`.
+        From `first_views`.
     purchased
         Whether the session ended in a purchase.
     names
-        Features of what was known: `names`, or `names_before` for templates.
+        Features of what was known: `names`; or `names_before` for templates, for which all first views are learned
+        from, or a template would be compared with itself wherever others come earlier.
+    left_out
+        How many of the first things known the names are not told: 1 for templates.
 
     Returns
     -------
@@ -209,8 +205,8 @@ def book_session(
     regression = model.regression
     predict, add = regression.predict, regression.add
     found = []
-    for view in views:
-        cell = predict(view.known, names)
+    for _, known in views:
+        cell = predict(known[left_out:], names)
         add(cell, 1, y)
         found.append(cell.probability)
     regression.settle()

@@ -13,7 +13,6 @@ from streams.credits import (
     book_session,
     first_views,
     names_before,
-    without_template,
 )
 from streams.page_records import GroupRecord, PageRecord, Regressions, SiteRecord, TemplateRecord
 from streams.page_revenues import Step, book_revenue, passed_by
@@ -92,11 +91,10 @@ class CreditBook:
             if place is not None:
                 placebo.credit.add(chances[place], purchased)
         count_places(of_site.placebo, known)
-        templates = without_template(known)
         chances = book_session(
-            regressions.template_purchases, templates, purchased=purchased, names=names_before
+            regressions.template_purchases, known, purchased=purchased, names=names_before, left_out=1
         )
-        self._credit_templates(state, site, of_site, templates, chances, purchased)
+        self._credit_templates(state, site, of_site, known, chances, purchased)
         end = PURCHASE if purchased else DEAD_END if example.exit.reason == "dead_end" else ELSEWHERE
         count_path(state, site, [(name, records[name].template) for name in shown[:before]], end)
         state.put(f"a{site}", of_site, next_association(of_site, example.due_ms, self._every_ms))
@@ -180,7 +178,7 @@ class CreditBook:
     ) -> None:
         first: dict[str, float] = {}
         for view, p in zip(views, chances, strict=False):
-            first.setdefault(view.page, p)
+            first.setdefault(view.known[0], p)
         for template, p in first.items():
             key = f"t{site}{SEPARATOR}{template}"
             record: TemplateRecord | None = state.get(key)

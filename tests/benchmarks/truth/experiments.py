@@ -86,7 +86,8 @@ EXPERIMENTS: dict[str, Experiment] = {
     "+20": faults_of(0.2),
     "+10": faults_of(0.1),
     "steps": steps,
-    "credit": credit_of(mixed=False),
+    "credit": credit_of(),
+    "credit-14-days": credit_of(days=14),
     "credit-mixed": credit_of(mixed=True),
 }
 
