@@ -83,7 +83,8 @@ def associate(state: KeyedState, site: str, as_of_ms: int) -> Iterable[Output]:
     yield from _wider(state, site, writer, "template", of_site.templates, spread)
     yield from _wider(state, site, writer, "content_group", of_site.groups, spread)
     placebo = score(of_site.placebo.credit, spread)
-    place = 1 + sum(one.score.score > placebo.score for one in ranked)
+    seen = of_site.placebo.credit.sessions > 0
+    place = 1 + sum(one.score.score > placebo.score for one in ranked) if seen else None
     yield writer.write("placebo", "", of_site.placebo.credit, placebo, place=place)
     busiest = sorted(records, key=lambda page: (-records[page].totals.views, page))[:CHAIN_PAGES]
     renew_chain(state, site, [(page, records[page].template) for page in busiest])

@@ -189,7 +189,8 @@ def test_without_purchases_there_is_no_money_and_no_error() -> None:
         .end()
     )
     placebo = run.associations[-1]
-    assert (placebo.scope, placebo.currency, placebo.place) == ("placebo", None, 1)
+    # Where no page informs, nobody sees the placebo.
+    assert (placebo.scope, placebo.currency, placebo.sessions, placebo.place) == ("placebo", None, 0, None)
     assert all(one.credit <= 0 for one in run.associations)
 
 
