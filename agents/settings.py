@@ -18,7 +18,9 @@ import msgspec
 
 from agents.durations import EXAMPLES, parse_duration
 from schemas.topics import TOPICS, PartitionCounts
-from streams.settings import Settings, TemplateRule
+from streams.content_groups import group_reader
+from streams.settings import ContentGroup, Settings, TemplateRule
+from streams.templates import template_reader
 
 PREFIX = "CULDESAC_"
 FILE_VARIABLE = "CULDESAC_SETTINGS"
@@ -279,6 +281,11 @@ def _converted(field: str, type_: Any, value: object) -> Any:
         raise ValueError(f"{converted!r} is no address: write host:port, several separated by commas")
     if field == "secret" and len(converted) < SECRET_CHARACTERS:
         raise ValueError(f"too short: write at least {SECRET_CHARACTERS} characters, or name a secret_file")
+    # They say what is wrong with a rule, here rather than in a worker that has begun.
+    if field == "template_rules":
+        template_reader(converted)
+    if field == "content_groups":
+        group_reader(converted)
     return converted
 
 
@@ -293,6 +300,8 @@ def _wanted(field: str, type_: Any) -> str:
         return f"counts of {', '.join(PartitionCounts.__struct_fields__)}, such as visitors=8"
     if field == "template_rules":
         return "rules with path and template"
+    if field == "content_groups":
+        return "rules with path and group"
     words = get_args(type_)
     if type(None) in words and get_origin(words[0]) is Literal:
         words = get_args(words[0])
@@ -306,6 +315,8 @@ def _from_text(field: str, type_: Any, text: str) -> object:
     """Take apart what the environment can only hold as text: lists by commas, pairs by ``=``."""
     if field == "template_rules":
         return [TemplateRule(path, template) for path, template in _pairs(text)]
+    if field == "content_groups":
+        return [ContentGroup(path, group) for path, group in _pairs(text)]
     if field == "partitions":
         return {kind: int(number) if number.isdecimal() else number for kind, number in _pairs(text)}
     if get_origin(type_) is tuple:

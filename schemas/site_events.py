@@ -117,7 +117,13 @@ class SessionExample(msgspec.Struct, tag_field="type", tag="session_example", fr
 
 
 class SessionCorrection(msgspec.Struct, tag_field="type", tag="session_correction", frozen=True):
-    """A session that was written before has changed: take `removed` out of the counts, put `added` in."""
+    """A session that was written before has changed: take `removed` out of the counts, put `added` in.
+
+    Attributes
+    ----------
+    views, purchased_at
+        As in its example, where it has orders now: its revenue is counted on the way to the purchase.
+    """
 
     origin: Origin
     site: str
@@ -126,6 +132,8 @@ class SessionCorrection(msgspec.Struct, tag_field="type", tag="session_correctio
     is_bot: bool
     removed: Exit | None = None
     added: Exit | None = None
+    views: tuple[ExampleView, ...] = ()
+    purchased_at: int | None = None
 
 
 SiteEvent = PageMinute | SessionExample | SessionCorrection | Mark

@@ -172,6 +172,12 @@ TOPICS: Final[dict[str, Topic]] = {
         _output("enriched-page-views", "visitor", "schemas.enriched_page_views:EnrichedPageView"),
         _output("page-scores", "page", "schemas.page_scores:PageScore", retention_ms=None),
         _output(
+            "purchase-associations",
+            "site|scope:value",
+            "schemas.purchase_associations:PurchaseAssociation",
+            retention_ms=None,
+        ),
+        _output(
             "dead-end-alerts", "scope:value", "schemas.dead_end_alerts:DeadEndAlert", retention_ms=90 * DAY_MS
         ),
         _output("model-snapshots", "site:model", "schemas.model_snapshots:ModelSnapshot", retention_ms=None),

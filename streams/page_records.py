@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
 from schemas.marks import UNKNOWN_MS
 from schemas.site_events import Cell, PageMinute, SessionCorrection, SessionExample
+from streams.association_records import PageNames, SiteAssociations
 from streams.calibrations import Calibration
 from streams.cell_regressions import CellRegression
-from streams.credits import SIZES, PageCredit, PurchaseModel
+from streams.credits import PageCredit, PurchaseModel
 from streams.evidence import DecayedSums, PageState, SiteState, TemplateState
+from streams.page_revenues import PageRevenue, PassedSession
 from streams.rankings import PageTotals
 from streams.settings import HOUR_MS
 from streams.states import KeyedState
 from streams.symptoms import Habits, MinuteCounts, Suspicion
+from streams.transitions import Chain, Successors
 from streams.visitors import SEPARATOR
 
 OTHER_PAGES = "(other pages)"
@@ -87,7 +90,7 @@ class OpenAlert(msgspec.Struct, array_like=True):
 class Measured(msgspec.Struct, array_like=True):
     """What a page adds to the measure by which pages are scored, as of its last score.
 
-    `weight` and `excess` are its terms in its template's spread, `size` the place of its |z| in the site's `Sizes`.
+    `weight` and `excess` are its terms in its template's spread, `size` its place in the site's `Sizes`.
     """
 
     weight: float = 0.0
@@ -99,9 +102,10 @@ class PageRecord(msgspec.Struct, array_like=True):
     """What is kept of a page. Its deadline is the hour at which it is scored.
 
     `views` and `stalls` come from minutes; `exits`, `reasons` and `totals` from closed sessions, `totals` on the
-    exits that were dead ends; `credit` from closed sessions too. `recent` are stalls beyond expectation of the last
-    while, without the common movement: they tell where it is that visitors are lost. `level` is that of an
-    excursion of its evidence; see `streams.calibrations`. `closed` is the last alert, once it was resolved.
+    exits that were dead ends; `credit` and `revenue` from closed sessions too. `recent` are stalls beyond
+    expectation of the last while, without the common movement: they tell where it is that visitors are lost.
+    `level` is that of an excursion of its evidence; see `streams.calibrations`. `closed` is the last alert, once it
+    was resolved. `listed`: its name stands among those of the site's pages.
     """
 
     template: str
@@ -120,12 +124,15 @@ class PageRecord(msgspec.Struct, array_like=True):
     habits: Habits = msgspec.field(default_factory=Habits)
     level: int = 0
     closed: OpenAlert | None = None
+    revenue: PageRevenue = msgspec.field(default_factory=PageRevenue)
+    listed: bool = False
 
 
 class TemplateRecord(msgspec.Struct, array_like=True):
     """What is kept of a template: the detector's state, sums over its pages, and what became of who went on.
 
-    `habits` are its pages' together: which orders their views usually bring.
+    `habits` are its pages' together: which orders their views usually bring. `credit` is of sessions that saw any
+    of its pages, as is `revenue`.
     """
 
     state: TemplateState = msgspec.field(default_factory=TemplateState)
@@ -134,6 +141,16 @@ class TemplateRecord(msgspec.Struct, array_like=True):
     went_on: int = 0
     purchased: int = 0
     habits: Habits = msgspec.field(default_factory=Habits)
+    credit: PageCredit = msgspec.field(default_factory=PageCredit)
+    revenue: PageRevenue = msgspec.field(default_factory=PageRevenue)
+    listed: bool = False
+
+
+class GroupRecord(msgspec.Struct, array_like=True):
+    """What is kept of a content group, of sessions that saw any of its pages."""
+
+    credit: PageCredit = msgspec.field(default_factory=PageCredit)
+    revenue: PageRevenue = msgspec.field(default_factory=PageRevenue)
 
 
 class Money(msgspec.Struct, array_like=True):
@@ -230,17 +247,21 @@ class OpenAlerts(msgspec.Struct, array_like=True):
 
 
 class Sizes(msgspec.Struct, array_like=True):
-    """How many pages of a site have a credit of which size; see `streams.credits.size_of`."""
+    """How many pages of a site have a credit of which size, by place; see `streams.empirical_nulls.size_of`."""
 
-    pages: list[int] = msgspec.field(default_factory=lambda: [0] * SIZES)
+    pages: dict[int, int] = {}
 
 
 class Regressions(msgspec.Struct, array_like=True):
-    """A site's regressions: stalls and dead-end exits by context, purchases by what was known before a view."""
+    """A site's regressions: stalls and dead-end exits by context, purchases by what was known before a view.
+
+    `purchases` knows the view's template, `template_purchases` does not.
+    """
 
     stalls: CellRegression = msgspec.field(default_factory=CellRegression)
     exits: CellRegression = msgspec.field(default_factory=CellRegression)
     purchases: PurchaseModel = msgspec.field(default_factory=PurchaseModel)
+    template_purchases: PurchaseModel = msgspec.field(default_factory=PurchaseModel)
 
 
 STATE_TYPES: dict[str, type] = {
@@ -257,8 +278,34 @@ STATE_TYPES: dict[str, type] = {
     "w": ScopesMinute,
     "g": ScopeRecord,
     "h": ScopesRecord,
+    "a": SiteAssociations,
+    "l": PageNames,
+    "n": GroupRecord,
+    "x": PassedSession,
+    "m": Chain,
+    "k": Successors,
 }
 """First character of a state key to its type. ``q`` only holds the deadline of an alert on a page gone quiet."""
+
+
+def with_expected_purchases(key: str, deadline_ms: int | None, record: Any) -> tuple[int | None, Any] | None:
+    """Upgrade a row of format 3: credits have the sum of what was expected, and sizes are counted by other places.
+
+    Of what was expected the variance tells: g(1 − g) is little less than g where few visitors purchase. Sizes come
+    anew with each page that changes.
+
+    >>> page = ["help", 1, 0, 0, {}, [], [], [9, -0.5, 0.4, 0.5], [], None, 3, [0.1, 0.2, 7]]
+    >>> with_expected_purchases("pshop", 5, page)[1][7:]
+    [[9, -0.5, 0.4, 0.5, 0.5], [], None, 3, [0.1, 0.2, None]]
+    """
+    if key[0] == "z":
+        return None
+    if key[0] == "p":
+        credit, measured = record[7], record[11]
+        record = [
+            *record[:7], [*credit, credit[3]], *record[8:11], [*measured[:2], None], *record[12:]
+        ]  # fmt: skip
+    return deadline_ms, record
 
 
 def site_of(state: KeyedState, site: str) -> SiteRecord:

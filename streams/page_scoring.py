@@ -1,7 +1,7 @@
 """Page scores: at the end of each hour, the pages of a site in which anything has changed.
 
-All pages of a site set the measure: how much pages of a template differ, and how much wider than chance the
-credits are spread. Each page's part in that is kept with it and taken anew when it has changed, so an hour costs
+All pages of a site set the measure: how much pages of a template differ, and how far their credits spread beyond
+chance. Each page's part in that is kept with it and taken anew when it has changed, so an hour costs
 as much as has changed in it, however many pages a site has.
 """
 
@@ -13,7 +13,7 @@ from decimal import Decimal
 from schemas.money import format_amount
 from schemas.page_scores import PageScore
 from schemas.timestamps import MAX_MS, format_ms
-from streams.credits import CreditScore, score, size_of, widening
+from streams.empirical_nulls import CreditScore, null_spread_of, score, size_of
 from streams.page_records import PageRecord, SiteRecord, Sizes, TemplateRecord
 from streams.rankings import PageRank, rank_page, spread_of, spread_terms
 from streams.stages import Output
@@ -46,10 +46,13 @@ def measure_page(state: KeyedState, site: str, page: str, at_ms: int) -> None:
     size = size_of(record.credit)
     if size != measured.size:
         sizes: Sizes = state.get(f"z{site}") or Sizes()
-        if measured.size is not None:
-            sizes.pages[measured.size] -= 1
-        if size is not None:
-            sizes.pages[size] += 1
+        for place, more in ((measured.size, -1), (size, 1)):
+            if place is not None:
+                pages = sizes.pages.get(place, 0) + more
+                if pages:
+                    sizes.pages[place] = pages
+                else:
+                    del sizes.pages[place]
         measured.size = size
         state.put(f"z{site}", sizes)
     state.put(f"p{site}{SEPARATOR}{page}", record)
@@ -76,7 +79,7 @@ def score_pages(state: KeyedState, site: str, as_of_ms: int) -> Iterable[Output]
     of_site.changed, of_site.score_ms, of_site.scored_ms = [], None, as_of_ms
     state.put(f"s{site}", of_site)
     sizes: Sizes = state.get(f"z{site}") or Sizes()
-    wider = widening(sizes.pages)
+    null_spread = null_spread_of(sizes.pages)
     noise_variance = _noise_variance(of_site)
     for page in changed:
         key = f"p{site}{SEPARATOR}{page}"
@@ -92,7 +95,7 @@ def score_pages(state: KeyedState, site: str, as_of_ms: int) -> Iterable[Output]
         )
         record.revision += 1
         state.put(key, record)
-        yield _record(site, page, record, place, score(record.credit, wider), of_site, as_of_ms)
+        yield _record(site, page, record, place, score(record.credit, null_spread), of_site, as_of_ms)
 
 
 def _noise_variance(of_site: SiteRecord) -> float:

@@ -1,11 +1,12 @@
-"""Closed sessions as the pages stage counts them: exits, what was expected of each view, and purchase credit."""
+"""Closed sessions as the pages stage counts them: exits, and what was expected of each view."""
 
 from __future__ import annotations
 
 from schemas.site_events import Exit, SessionCorrection, SessionExample
-from streams.credits import book_session, first_views
+from streams.page_credits import CreditBook, views_before
 from streams.page_records import (
     PageRecord,
+    Regressions,
     SiteRecord,
     TemplateRecord,
     context_names,
@@ -15,45 +16,74 @@ from streams.page_records import (
     regressions_of,
     site_of,
 )
-from streams.settings import HOUR_MS
+from streams.settings import HOUR_MS, Settings
 from streams.states import KeyedState
 from streams.visitors import SEPARATOR
 
 
-def count_session(state: KeyedState, example: SessionExample, every_ms: int) -> None:
-    """Count a closed session: what its views were, which page it ended on; pages are scored at `every_ms`."""
-    site = example.site
-    of_site = site_of(state, site)
-    names: dict[str, str] = {}
-    records: dict[str, PageRecord] = {}
-    if not (example.is_bot or example.capped) and example.views:
-        _learn(state, of_site, example, names, records)
-    _count_exit(state, of_site, site, example.exit, 1, names, records, is_bot=example.is_bot)
-    _put(state, site, of_site, records, next_score(of_site, example.due_ms, every_ms))
+class PageSessions:
+    """Counts closed sessions, and what changes of them later.
+
+    Parameters
+    ----------
+    settings
+        See `Settings`.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._every_ms = settings.score_every_ms
+        self._book = CreditBook(settings)
+
+    def count(self, state: KeyedState, example: SessionExample) -> None:
+        """Count a closed session: what its views were, which page it ended on, and what it bought."""
+        site = example.site
+        of_site = site_of(state, site)
+        names: dict[str, str] = {}
+        records: dict[str, PageRecord] = {}
+        learns = not (example.is_bot or example.capped) and bool(example.views)
+        if learns:
+            regressions = regressions_of(state, site)
+            _learn(state, of_site, example, regressions, names, records)
+            self._book.session(state, example, regressions, names, records)
+            state.put(f"r{site}", regressions)
+        _count_exit(state, of_site, site, example.exit, 1, names, records, is_bot=example.is_bot)
+        score_ms = next_score(of_site, example.due_ms, self._every_ms)
+        _put(state, site, of_site, records, score_ms)
+        if learns and example.exit.orders:
+            self._book.revenue(state, of_site, example, names, records, score_ms)
+
+    def correct(self, state: KeyedState, correction: SessionCorrection) -> None:
+        """Take what a session was counted as out of the counts, and put in what it is now."""
+        site = correction.site
+        of_site = site_of(state, site)
+        names: dict[str, str] = {}
+        records: dict[str, PageRecord] = {}
+        for left, sign in ((correction.removed, -1), (correction.added, 1)):
+            if left is not None:
+                _count_exit(state, of_site, site, left, sign, names, records, is_bot=correction.is_bot)
+        for view in correction.views:
+            _page(state, of_site, site, view.page, view.template, names, records)
+        score_ms = next_score(of_site, correction.due_ms, self._every_ms)
+        _put(state, site, of_site, records, score_ms)
+        self._book.revenue(state, of_site, correction, names, records, score_ms)
 
 
 def _learn(
     state: KeyedState,
     of_site: SiteRecord,
     example: SessionExample,
+    regressions: Regressions,
     names: dict[str, str],
     records: dict[str, PageRecord],
 ) -> None:
     """Judge each view of a session, and learn from it; note what its pages go by, and their records."""
     site, views, purchased_at = example.site, example.views, example.purchased_at
     source, device = example.source, example.device
-    regressions = regressions_of(state, site)
     exits, block = regressions.exits, example.due_ms // HOUR_MS
     last = len(views) if example.exit.reason == "dead_end" else 0
     templates: list[str] = []
     for position, view in enumerate(views, 1):
-        name = names.get(view.page)
-        if name is None:
-            name, record = page_of(state, of_site, site, view.page, view.template)
-            names[view.page] = name
-            record = records.setdefault(name, record)
-        else:
-            record = records[name]
+        record = _page(state, of_site, site, view.page, view.template, names, records)
         templates.append(record.template)
         at = view.occurred_at
         cell = exits.predict(
@@ -63,12 +93,8 @@ def _learn(
         record.totals.add_view(cell.probability, left, block)
         exits.add(cell, 1, left)
     exits.settle()
-    if purchased_at is None:
-        before, went_on = None, templates[:-1]
-    else:
-        before = sum(view.occurred_at <= purchased_at for view in views)
-        # To purchase without another view is to go on too; views behind the purchase say nothing of it.
-        went_on = templates[:before]
+    # To purchase without another view is to go on too; views behind the purchase say nothing of it.
+    went_on = templates[:-1] if purchased_at is None else templates[: views_before(views, purchased_at)]
     if went_on:
         of_site.went_on += 1
         of_site.purchased += purchased_at is not None
@@ -78,26 +104,6 @@ def _learn(
         of_template.went_on += 1
         of_template.purchased += purchased_at is not None
         state.put(key, of_template)
-    known = first_views(
-        [(names[view.page], view.template) for view in views],
-        source=source,
-        returning=example.returning,
-        purchased_after=before,
-    )
-    credits = {name: record.credit for name, record in records.items()}
-    book_session(regressions.purchases, credits, known, purchased=purchased_at is not None)
-    state.put(f"r{site}", regressions)
-
-
-def correct_session(state: KeyedState, correction: SessionCorrection, every_ms: int) -> None:
-    """Take what a session was counted as out of the counts, and put in what it is now."""
-    site = correction.site
-    of_site = site_of(state, site)
-    records: dict[str, PageRecord] = {}
-    for left, sign in ((correction.removed, -1), (correction.added, 1)):
-        if left is not None:
-            _count_exit(state, of_site, site, left, sign, {}, records, is_bot=correction.is_bot)
-    _put(state, site, of_site, records, next_score(of_site, correction.due_ms, every_ms))
 
 
 def _count_exit(
@@ -116,15 +122,28 @@ def _count_exit(
         of_site.money.add(left.currency, left.revenue, left.orders, sign)
     if not left.page:
         return
-    name = names.get(left.page)
-    if name is None:
-        name, record = page_of(state, of_site, site, left.page, left.template)
-        record = records.setdefault(name, record)
-    else:
-        record = records[name]
+    record = _page(state, of_site, site, left.page, left.template, names, records)
     if not is_bot:
         record.exits += sign
     record.reasons[left.reason] = record.reasons.get(left.reason, 0) + sign
+
+
+def _page(
+    state: KeyedState,
+    of_site: SiteRecord,
+    site: str,
+    page: str,
+    template: str,
+    names: dict[str, str],
+    records: dict[str, PageRecord],
+) -> PageRecord:
+    """Record of a page, which is noted with the name that it goes by."""
+    name = names.get(page)
+    if name is not None:
+        return records[name]
+    name, record = page_of(state, of_site, site, page, template)
+    names[page] = name
+    return records.setdefault(name, record)
 
 
 def _put(

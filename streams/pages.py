@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from schemas.site_events import PageMinute, SessionCorrection, SessionExample, SiteEvent
+from streams.associating import associate
 from streams.evidence import DetectorSettings
 from streams.formats import StateFormat, unchanged
 from streams.judging import PageJudge
@@ -23,9 +24,10 @@ from streams.page_records import (
     next_score,
     page_of,
     site_of,
+    with_expected_purchases,
 )
 from streams.page_scoring import measure_page, score_pages
-from streams.page_sessions import correct_session, count_session
+from streams.page_sessions import PageSessions
 from streams.scoping import ScopeJudge
 from streams.settings import Settings
 from streams.stages import Context, Output
@@ -46,10 +48,10 @@ class Pages:
 
     name = "pages"
     log = "site-events"
-    outputs = ("page-scores", "dead-end-alerts", "rejected-events")
+    outputs = ("page-scores", "purchase-associations", "dead-end-alerts", "rejected-events")
     state_types = STATE_TYPES
     # Of the first there was no release: what it had learned is not carried over.
-    state_format = StateFormat(4, {2: unchanged, 3: unchanged})
+    state_format = StateFormat(4, {2: unchanged, 3: with_expected_purchases})
     record_type = SiteEvent
 
     def __init__(self, settings: Settings, detector: DetectorSettings | None = None) -> None:
@@ -59,6 +61,7 @@ class Pages:
         detector = detector or DetectorSettings(warm_ms=settings.warm_up_ms)
         self._pages = PageJudge(detector, budget, settings.score_every_ms)
         self._scopes = ScopeJudge(detector, budget)
+        self._sessions = PageSessions(settings)
 
     # ---- what comes in
 
@@ -85,7 +88,7 @@ class Pages:
         return ()
 
     def due(self, context: Context, key: str, deadline_ms: int) -> Iterable[Output]:
-        """Handle what has waited, score the pages of a site, or give up an alert on a page gone quiet."""
+        """Handle what has waited, score the pages of a site, or give up what nothing has come of."""
         kind = key[0]
         if kind == "b":
             waiting = context.state.get(key)
@@ -98,13 +101,13 @@ class Pages:
         if kind == "e":
             example = context.state.get(key).example
             context.state.delete(key)
-            count_session(context.state, example, self._score_every_ms)
+            self._sessions.count(context.state, example)
             return ()
         if kind == "c":
             correction = context.state.get(key).correction
             context.state.delete(key)
             if isinstance(correction, SessionCorrection):
-                correct_session(context.state, correction, self._score_every_ms)
+                self._sessions.correct(context.state, correction)
             else:
                 self._correct_minute(context, correction)
             return ()
@@ -114,6 +117,11 @@ class Pages:
             return ()
         if kind == "q":
             return self._pages.quiet(context, key, deadline_ms)
+        if kind == "x":
+            context.state.delete(key)
+            return ()
+        if kind == "a":
+            return associate(context.state, key[1:], deadline_ms)
         return score_pages(context.state, key[1:], deadline_ms)
 
     def advanced(self, context: Context, before_ms: int) -> Iterable[Output]:

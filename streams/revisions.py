@@ -83,7 +83,7 @@ def close(writing: Writing, visit: Visit, session: Assembled) -> list[Output]:
         writing.context.count("sessions_revised")
     outputs = [_to_topic(record, due_ms)]
     if visit.is_exampled:
-        outputs.extend(_correct(writing, visit.session_id, old, new))
+        outputs.extend(_correct(writing, visit.session_id, old, new, session))
     elif new.exit is not None:
         visit.is_exampled = True
         outputs.append(_to_site(_example(writing, session, new.exit, bool(record.is_bot), due_ms)))
@@ -111,7 +111,7 @@ def _retract(writing: Writing, visitor: Visitor, visit: Visit, session: Assemble
     due_ms = session.ended_at + writing.hold_ms
     outputs = [_to_topic(record, due_ms)]
     if visit.is_exampled:
-        outputs.extend(_correct(writing, visit.session_id, old, None))
+        outputs.extend(_correct(writing, visit.session_id, old, None, session))
     return outputs
 
 
@@ -131,20 +131,30 @@ def _example(writing: Writing, session: Assembled, exit_: Exit, is_bot: bool, du
         device=first.device,
         is_bot=is_bot,
         returning=session.is_returning,
-        views=tuple(ExampleView(view.occurred_at, view.page, view.template) for view in views),
+        views=_views(session),
         actions=tuple(
             ExampleAction(click.occurred_at, click.name)
             for click in session.clicks
             if isinstance(click, Action)
         ),
         exit=exit_,
-        purchased_at=session.purchases[0].placed.occurred_at if session.purchases else None,
+        purchased_at=_purchased_at(session),
         known_customer=first.customer_id is not None,
         capped=session.tail is not None,
     )
 
 
-def _correct(writing: Writing, session_id: str, old: Shown | None, new: Shown | None) -> list[Output]:
+def _views(session: Assembled) -> tuple[ExampleView, ...]:
+    return tuple(ExampleView(view.occurred_at, view.page, view.template) for view in session.views)
+
+
+def _purchased_at(session: Assembled) -> int | None:
+    return session.purchases[0].placed.occurred_at if session.purchases else None
+
+
+def _correct(
+    writing: Writing, session_id: str, old: Shown | None, new: Shown | None, session: Assembled
+) -> list[Output]:
     """Difference that a change makes to the exits: one record, or two where a bot turns out human or back."""
     removed, was_bot = (old.exit, bool(old.session.is_bot)) if old else (None, False)
     added, is_bot = (new.exit, bool(new.session.is_bot)) if new else (None, False)
@@ -165,6 +175,8 @@ def _correct(writing: Writing, session_id: str, old: Shown | None, new: Shown | 
                 bot,
                 removed=out,
                 added=into,
+                views=_views(session) if into is not None and into.orders else (),
+                purchased_at=_purchased_at(session) if into is not None and into.orders else None,
             )
         )
         for out, into, bot in pairs

@@ -17,6 +17,13 @@ class TemplateRule(msgspec.Struct, frozen=True):
     template: str
 
 
+class ContentGroup(msgspec.Struct, frozen=True):
+    """Pages whose path matches the glob `path`, as in a `TemplateRule`, belong to this content group."""
+
+    path: str
+    group: str
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What decides results; the defaults suit a web shop.
 
@@ -44,6 +51,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Query parameters that belong to the page.
     template_rules
         First that matches gives a page's template.
+    content_groups
+        First that matches gives a page's content group; pages of none have none.
     internal_hosts
         Hosts of the shop beside the page's own: a referrer from there is ``internal``.
     handed_off_names
@@ -58,6 +67,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Replace visitor and customer ids by keyed hashes at the door.
     score_every_ms
         How often (event time) page scores are written.
+    associate_every_ms
+        How often (event time) purchase associations are written.
     warm_up_ms
         No alert opens before so much event time has been seen.
     alerts_per_week
@@ -79,6 +90,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_views: int = 500
     keep_query: tuple[str, ...] = ()
     template_rules: tuple[TemplateRule, ...] = ()
+    content_groups: tuple[ContentGroup, ...] = ()
     internal_hosts: tuple[str, ...] = ()
     handed_off_names: tuple[str, ...] = ("outbound_click", "phone_tap", "store_finder", "payment_provider")
     continuing_names: tuple[str, ...] = ("add_to_cart", "checkout_started", "search")
@@ -87,6 +99,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     reading_ms: int = 60 * SECOND_MS
     pseudonymise: bool = True
     score_every_ms: int = HOUR_MS
+    associate_every_ms: int = DAY_MS
     warm_up_ms: int = DAY_MS
     alerts_per_week: float = 1.0
     learn_views: int = 2

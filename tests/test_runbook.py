@@ -166,7 +166,7 @@ def test_state_comes_back_to_empty_disks_and_without_its_changelog_under_another
         )  # fmt: skip
     deployment.workers.append(again)
     limit = time.monotonic() + 90
-    topics = ["sessions", "enriched-page-views", "page-scores", "dead-end-alerts"]
+    topics = ["sessions", "enriched-page-views", "page-scores", "purchase-associations", "dead-end-alerts"]
     while differences(expected, final(deployment.read(topics))):
         assert again.poll() is None, deployment.logs()
         assert time.monotonic() < limit, (

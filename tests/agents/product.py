@@ -45,7 +45,13 @@ def shop_events(hours: float, sessions_per_hour: float, seed: int = 7) -> list[F
 
 def final(outputs: Iterable[tuple[str, Record]]) -> Final:
     """What a reader sees who keeps the last revision of an id; without scores, revisions and retractions."""
-    last: Final = {"sessions": {}, "enriched-page-views": {}, "page-scores": {}, "dead-end-alerts": {}}
+    last: Final = {
+        "sessions": {},
+        "enriched-page-views": {},
+        "page-scores": {},
+        "purchase-associations": {},
+        "dead-end-alerts": {},
+    }
     for topic, record in outputs:
         if topic not in last:
             continue
@@ -56,7 +62,7 @@ def final(outputs: Iterable[tuple[str, Record]]) -> Final:
     last["sessions"] = {k: r for k, r in last["sessions"].items() if r["status"] != "retracted"}
     # Interactions come by another topic than views: which of a session's events is seen first may differ.
     left_out = ("revision", "status", "p_purchase", "p_exit", "model_version")
-    for topic in ("sessions", "enriched-page-views", "page-scores"):
+    for topic in ("sessions", "enriched-page-views", "page-scores", "purchase-associations"):
         names = (*left_out, "session_id") if topic == "enriched-page-views" else left_out
         for record in last[topic].values():
             for name in names:

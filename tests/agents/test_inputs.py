@@ -114,5 +114,6 @@ def test_files_give_the_same_on_kafka_and_without(deployment: Deployment, file: 
     deployment.publish(events)
     deployment.end(rules)
     deployment.wait_until_done()
-    got = final(deployment.read(["sessions", "enriched-page-views", "page-scores", "dead-end-alerts"]))
+    outputs = ["sessions", "enriched-page-views", "page-scores", "purchase-associations", "dead-end-alerts"]
+    got = final(deployment.read(outputs))
     assert differences(expected, got) == {}

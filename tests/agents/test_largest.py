@@ -17,7 +17,7 @@ from tests.agents.product import END_MS, Deployment, Record, differences, final,
 
 WIDE = "\U0001f600"
 """Four bytes, and one character."""
-OUTPUTS = ["sessions", "enriched-page-views", "page-scores", "dead-end-alerts"]
+OUTPUTS = ["sessions", "enriched-page-views", "page-scores", "purchase-associations", "dead-end-alerts"]
 
 
 def event(topic: str, number: int, **fields: object) -> FileEvent:

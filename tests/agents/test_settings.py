@@ -14,7 +14,7 @@ from agents.durations import format_duration, parse_duration
 from agents.secret import load_secret
 from agents.settings import SettingsError, WorkerSettings, load_settings, setting_names
 from schemas.topics import PartitionCounts
-from streams.settings import Settings, TemplateRule
+from streams.settings import ContentGroup, Settings, TemplateRule
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 NO_ENVIRONMENT: dict[str, str] = {}
@@ -48,7 +48,8 @@ def test_the_full_file_loads_and_lists_every_setting() -> None:
 
 def test_the_full_file_shows_the_defaults_of_what_decides_results() -> None:
     streams = load_settings(DEPLOY / "settings.full.toml", NO_ENVIRONMENT).streams
-    shown = {name: getattr(streams, name) for name in streams.__struct_fields__ if name != "template_rules"}
+    examples = ("template_rules", "content_groups")
+    shown = {name: getattr(streams, name) for name in streams.__struct_fields__ if name not in examples}
     assert shown == {name: getattr(Settings(), name) for name in shown}
 
 
@@ -81,6 +82,7 @@ def test_lists_and_pairs_are_read_from_the_environment() -> None:
             "CULDESAC_PARTITIONS": "visitors=8, inputs=2",
             "CULDESAC_PSEUDONYMISE": "false",
             "CULDESAC_TEMPLATE_RULES": "/a=b/**=odd",
+            "CULDESAC_CONTENT_GROUPS": "/guides/**=guides, /sizes=guides",
             "CULDESAC_KEEP_QUERY": "",
         }
     )
@@ -89,6 +91,10 @@ def test_lists_and_pairs_are_read_from_the_environment() -> None:
     assert settings.topic_partitions()["culdesac-sessions-changelog"] == 8
     assert settings.streams.pseudonymise is False
     assert settings.streams.template_rules == (TemplateRule("/a=b/**", "odd"),)
+    assert settings.streams.content_groups == (
+        ContentGroup("/guides/**", "guides"),
+        ContentGroup("/sizes", "guides"),
+    )
     assert settings.streams.keep_query == ()
 
 
@@ -138,6 +144,12 @@ def test_a_bad_value_is_one_line_with_its_name_and_its_mend(variable: str, value
         ("[streams]\nkeep_query = 'a'\n", None),
         ("[streams]\nkeep_query = [1]\n", "a list of texts"),
         ("[streams]\ntemplate_rules = [{path = '/'}]\n", "rules with path and template"),
+        ("[streams]\ntemplate_rules = [{path = 'p', template = 't'}]\n", "a glob begins with '/'"),
+        ("[streams]\ncontent_groups = [{path = '/'}]\n", "rules with path and group"),
+        (
+            "[streams]\ncontent_groups = [{path = 're:(', group = 'g'}]\n",
+            "content group 're:(': not a regular",
+        ),
     ],
 )
 def test_a_bad_file_is_one_line_with_its_place(tmp_path: Path, text: str, said: str | None) -> None:

@@ -17,7 +17,7 @@ from tests.agents.product import Deployment, differences, final, replayed, shop_
 
 SETTINGS = Settings(warm_up_ms=3 * HOUR_MS)
 ENVIRONMENT = {"CULDESAC_WARM_UP": "3h"}
-OUTPUTS = ["sessions", "enriched-page-views", "page-scores", "dead-end-alerts"]
+OUTPUTS = ["sessions", "enriched-page-views", "page-scores", "purchase-associations", "dead-end-alerts"]
 
 
 @pytest.fixture

@@ -10,7 +10,13 @@ from typing import Any, NamedTuple
 
 from tests.agents.product import Final, Record, differences, final
 
-COMPARED = ("sessions", "enriched-page-views", "page-scores", "dead-end-alerts")
+COMPARED = (
+    "sessions",
+    "enriched-page-views",
+    "page-scores",
+    "purchase-associations",
+    "dead-end-alerts",
+)
 LETTERED = (*COMPARED, "rejected-events", "model-snapshots", "model-reports")
 """Whose copies must be equal to the letter, scores of models too: a record is made anew from the same log."""
 COUNTS = ("page", "template", "site", "views", "exits", "dead_end_exits", "exit_reasons")
@@ -110,7 +116,7 @@ def _counts_only(outputs: Final) -> Final:
         key: {name: record[name] for name in COUNTS if name in record}
         for key, record in outputs["page-scores"].items()
     }
-    return outputs | {"page-scores": scores, "dead-end-alerts": {}}
+    return outputs | {"page-scores": scores, "purchase-associations": {}, "dead-end-alerts": {}}
 
 
 def _compare_copies(verdict: Verdict, written: Sequence[Written]) -> None:

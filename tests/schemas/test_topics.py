@@ -28,6 +28,7 @@ PINNED = {  # name: partitions by COUNTS, retention in days or None where compac
     "sessions": (5, 7),
     "enriched-page-views": (5, 7),
     "page-scores": (5, None),
+    "purchase-associations": (5, None),
     "dead-end-alerts": (5, 90),
     "model-snapshots": (5, None),
     "model-reports": (5, 90),

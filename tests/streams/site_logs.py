@@ -11,6 +11,7 @@ import msgspec
 from schemas.dead_end_alerts import DeadEndAlert
 from schemas.marks import Mark, Progress
 from schemas.page_scores import PageScore
+from schemas.purchase_associations import PurchaseAssociation
 from schemas.site_events import Cell, ExampleView, Exit, PageMinute, SessionCorrection, SessionExample
 from schemas.timestamps import parse_time
 from streams.detection import DetectorSettings
@@ -28,6 +29,8 @@ AT_ONCE = DetectorSettings(warm_ms=0)
 Record = PageMinute | SessionExample | SessionCorrection
 REST = {"p", "t", "s", "r", "g", "h"}
 """What stays in the state of the stage: pages, templates, sites, regressions and scopes; nothing that waits."""
+OF_SESSIONS = {"a", "l", "m", "k"}
+"""What stays of sessions beside: placebo, names of pages, and transitions."""
 
 
 def page_of(name: str) -> str:
@@ -123,6 +126,7 @@ class Run:
         self.log: list[tuple[str, str, bytes]] = []
         self.alerts: list[DeadEndAlert] = []
         self.scores: list[PageScore] = []
+        self.associations: list[PurchaseAssociation] = []
 
     def send(self, *records: Record, partition: int = 0) -> Run:
         """Append records of one partition, each as if from a record of its own there."""
@@ -186,6 +190,8 @@ class Run:
             if output.topic == "page-scores":
                 # Decoded as readers do it: what breaks the schema is seen.
                 self.scores.append(msgspec.json.decode(encoded, type=PageScore))
+            elif output.topic == "purchase-associations":
+                self.associations.append(msgspec.json.decode(encoded, type=PurchaseAssociation))
             else:
                 self.alerts.append(msgspec.json.decode(encoded, type=DeadEndAlert))
         self.offset += 1

@@ -22,7 +22,7 @@ STAGES = {
 
 LAYOUTS: Mapping[str, tuple[int, str]] = {
     "sessions": (4, "8338fbfccfda"),
-    "pages": (4, "c984284d22c4"),
+    "pages": (4, "c925ef267f03"),
     "models": (2, "5bfc70ddffe5"),
 }
 """Stage to the number of its format and a digest of its layout."""

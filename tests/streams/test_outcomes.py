@@ -203,6 +203,9 @@ def test_exits_are_corrected_by_their_difference() -> None:
     assert correction.removed is not None
     assert correction.added is not None
     assert (correction.removed.reason, correction.removed.revenue) == ("dead_end", "0")
+    # Its revenue is counted along its views: they come with it.
+    (example,) = run.kept.examples
+    assert (correction.views, correction.purchased_at is None) == (example.views, False)
     assert (correction.added.reason, correction.added.revenue, correction.added.orders) == (
         "purchased",
         "9.5",

@@ -122,17 +122,29 @@ def test_money_is_written_as_exact_amounts_are(revenue: str, orders: int) -> Non
     assert float(score.money_at_stake or -1) == pytest.approx(expected, rel=0.001, abs=0.01)
 
 
-def test_credit_is_widened_by_how_far_pages_spread() -> None:
+def test_credit_is_shrunk_and_widened_by_how_far_pages_spread() -> None:
     def record(residual: float) -> PageRecord:
-        return PageRecord("help", credit=PageCredit(100, residual, 20.0, 25.0))
+        return PageRecord("help", credit=PageCredit(1000, residual, 400.0, 400.0))
 
-    calm = scored(pages({"help": {"a": record(5.0)}}, ["a"]))["a"]
-    others = {f"o{n}": record(sign * 13.5) for n, sign in enumerate((-1, 1, -1, 1))}
-    spread = scored(pages({"help": {"a": record(5.0), **others}}, ["a"]))["a"]
-    assert calm.purchase_credit == spread.purchase_credit == 5.0
-    assert (calm.credit_low, calm.credit_high) != (None, None)
+    calm = scored(pages({"help": {"a": record(50.0)}}, ["a"]))["a"]
+    others = {f"o{n}": record(sign * 54.0) for n, sign in enumerate((-1, 1, -1, 1))}
+    spread = scored(pages({"help": {"a": record(50.0), **others}}, ["a"]))["a"]
+    assert 50.0 > (calm.purchase_credit or 0.0) > (spread.purchase_credit or 0.0) > 0.0
+    assert (calm.credit_low or 0.0) > 0.0 > (spread.credit_low or 0.0)
     widths = [(score.credit_high or 0.0) - (score.credit_low or 0.0) for score in (calm, spread)]
-    assert widths[1] / widths[0] == pytest.approx(2.7, rel=0.03)  # sizes are counted in places
+    assert widths[1] / widths[0] == pytest.approx(
+        54.0 / 20.0 / 0.6745, rel=0.25
+    )  # sizes are counted in places
+
+
+def test_a_page_moves_from_place_to_place_in_the_measure() -> None:
+    state = pages({"help": {"a": PageRecord("help", credit=PageCredit(100, 5.0, 20.0, 25.0))}}, ["a"])
+    for residual in (15.0, -15.0, 5.0):
+        record = state.get(f"p{SITE}{SEPARATOR}a")
+        record.credit.residual = residual
+        measure_page(state, SITE, "a", NOON)
+        assert sum(state.get(f"z{SITE}").pages.values()) == 1
+    assert len(state.get(f"z{SITE}").pages) == 1
 
 
 def test_a_page_of_which_nothing_is_known_is_written_all_the_same() -> None:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from tests.benchmarks.truth.credits import credit_of, pooled_credit
 from tests.benchmarks.truth.plans import CLASSES, RIGHT_CAUSES, Found, judge, mixed, planted
 from tests.benchmarks.truth.played import Played, Said, play
 from tests.benchmarks.truth.worlds import DAY, HOUR, Fault, Kind, Noise, World
@@ -117,6 +118,9 @@ EXPERIMENTS: dict[str, Experiment] = {
     "+10": faults_of(0.1),
     "steps": steps,
     "causes": causes,
+    "credit": credit_of(),
+    "credit-14-days": credit_of(days=14),
+    "credit-mixed": credit_of(mixed=True),
 }
 
 
@@ -126,6 +130,8 @@ EXPERIMENTS: dict[str, Experiment] = {
 def pooled(name: str, results: Iterable[Figures]) -> list[Figures]:
     """What the results of several seeds say together, a figure a line."""
     results = list(results)
+    if name.startswith("credit"):
+        return pooled_credit(results)
     if name in ("quiet", "heavy"):
         weeks = sum(result["site_weeks"] for result in results)
         alerts = sum(result["false_alerts"] for result in results)

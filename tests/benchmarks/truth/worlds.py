@@ -111,7 +111,7 @@ class Views(NamedTuple):
 
     `stalled` is the label at five minutes, `left` and `bought` what came of the visit as far as the tracker knows,
     `unengaged` whether nothing was done on the page, `orphan_of` the page that a session claims to come from
-    although it is its first view, −1 else.
+    although it is its first view, −1 else; `intent` is what nobody can see, before the page has moved it.
     """
 
     minute: Ints
@@ -125,6 +125,7 @@ class Views(NamedTuple):
     unengaged: Ints
     orphan_of: Ints
     session: Ints
+    intent: Floats
 
 
 @dataclass
@@ -135,6 +136,11 @@ class World:
     ----------
     drivers
         Page to the logit by which its first view moves a session's intent to purchase.
+    draws
+        Page to how much intent draws visitors to it: beside others of its template it is chosen e^(draw · intent)
+        times as often. It moves nobody.
+    spread
+        By how much the exits of pages of a template differ, as a coefficient of variation.
     born
         Page to the minute that it is first seen in, where that is not the beginning.
     sale
@@ -150,6 +156,8 @@ class World:
     memory: float = 0.7
     faults: list[Fault] = field(default_factory=list)
     drivers: Mapping[int, float] = field(default_factory=dict)
+    draws: Mapping[int, float] = field(default_factory=dict)
+    spread: float = 0.25
     born: dict[int, int] = field(default_factory=dict)
     sale: tuple[int, int] | None = None
     bursts: bool = True
@@ -161,7 +169,7 @@ class World:
         self.template[:count] = np.arange(count)  # each has at least one
         self.weight = np.arange(1, self.pages + 1) ** -1.0
         usual = np.array(USUAL_EXIT)[self.template]
-        usual = np.clip(usual * np.clip(rng.normal(1, 0.25, self.pages), 0.4, 1.8), 0.03, 0.85)
+        usual = np.clip(usual * np.clip(rng.normal(1, self.spread, self.pages), 0.4, 1.8), 0.03, 0.85)
         self.logit: Floats = np.log(usual / (1 - usual))
         self.drives = np.zeros(self.pages)
         self._driver = np.full(self.pages, len(self.drivers))
@@ -231,8 +239,8 @@ class World:
             page = np.concatenate((page, landing))
         return at, source, page
 
-    def _pages_of(self, template: Ints, at: Ints) -> Ints:
-        """Choose pages of templates, by how popular they are among those that exist."""
+    def _pages_of(self, template: Ints, at: Ints, intent: Floats) -> Ints:
+        """Choose pages of templates, by how popular they are among those that exist, and whom they draw."""
         rng, page = self._rng, np.empty(len(template), dtype=np.int64)
         hour = int(at.min()) // 3600 if len(at) else 0
         for kind in range(len(TEMPLATES)):
@@ -240,7 +248,13 @@ class World:
             some = np.flatnonzero(self.template == kind)
             some = some[[self.born.get(int(p), 0) <= hour * HOUR for p in some]]
             weight = self.weight[some]
-            page[where] = rng.choice(some, len(where), p=weight / weight.sum())
+            if any(int(p) in self.draws for p in some):
+                draw = np.array([self.draws.get(int(p), 0.0) for p in some])
+                chances = weight * np.exp(np.outer(intent[where], draw))
+                drawn = _drawn(rng, chances / chances.sum(axis=1, keepdims=True))
+                page[where] = some[np.minimum(drawn, len(some) - 1)]  # sums of chances can end just below 1
+            else:
+                page[where] = rng.choice(some, len(where), p=weight / weight.sum())
         return page
 
     def _exit_logit(self, page: Ints, source: Ints, device: Ints, first: Ints, minute: Ints) -> Floats:
@@ -274,7 +288,8 @@ class World:
         seen = np.zeros((len(at), len(self.drivers) + 1), dtype=bool)  # the last: pages that move nothing
         device = rng.choice(len(DEVICES), len(at), p=np.array(DEVICES_SHARE))
         intent = rng.normal(0, 0.7, len(at)) + RETURNING * (rng.random(len(at)) < RETURNING)
-        page = np.where(page < 0, self._pages_of(_drawn(rng, np.array(ENTRANCE)[source]), at), page)
+        entered = self._pages_of(_drawn(rng, np.array(ENTRANCE)[source]), at, intent)
+        page = np.where(page < 0, entered, page)
         orphan_of = np.full(len(at), -1)
         first = np.ones(len(at), dtype=np.int64)
         walked: list[Views] = []
@@ -285,7 +300,7 @@ class World:
             p = _logistic(self._exit_logit(page, source, device, first, minute) + poor[walker])
             p = p + self._holding("page", minute, page)
             left = rng.random(len(at)) < np.minimum(p, 0.98)
-            driver = self._driver[page]
+            driver, before_view = self._driver[page], intent[walker]
             intent[walker] += self.drives[page] * ~seen[walker, driver]
             seen[walker, driver] = True
             bought = ~left & (self.template[page] == CHECKOUT)
@@ -310,6 +325,7 @@ class World:
                     unengaged * 1,
                     orphan_of,
                     session,
+                    before_view,
                 )
             )
             on = ~left & ~bought
@@ -321,7 +337,8 @@ class World:
             first, orphan_of = lost.astype(np.int64), np.where(lost, before, -1)
             chances = np.array(NEXT)[self.template[before]]
             chances[:, CART] *= np.exp(intent[walker])
-            page = self._pages_of(_drawn(rng, chances / chances.sum(axis=1, keepdims=True)), at)
+            template = _drawn(rng, chances / chances.sum(axis=1, keepdims=True))
+            page = self._pages_of(template, at, intent[walker])
         return _joined([*walked, self._bots(hour)])
 
     def _holding(self, kind: Kind, minute: Ints, page: Ints | None = None) -> Floats:
@@ -355,10 +372,23 @@ class World:
             session = np.arange(len(at)) + self._sessions
             self._sessions += len(at)
             parts.append(
-                Views(at // 60, ones * page, zeros, zeros, ones, ones, ones, zeros, ones, -ones, session)
+                Views(
+                    at // 60,
+                    ones * page,
+                    zeros,
+                    zeros,
+                    ones,
+                    ones,
+                    ones,
+                    zeros,
+                    ones,
+                    -ones,
+                    session,
+                    np.zeros(len(at)),
+                )
             )
-        empty = np.zeros(0, dtype=np.int64)
-        return _joined(parts) if parts else Views(*(empty for _ in Views._fields))
+        nothing = np.zeros(0, dtype=np.int64)
+        return _joined(parts) if parts else Views(*(nothing,) * 11, np.zeros(0))
 
 
 def _logistic(z: Floats) -> Floats:
