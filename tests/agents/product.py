@@ -29,6 +29,8 @@ from streams.stages import Output
 ROOT = Path(__file__).parents[2]
 SECRET = "not a secret, this is a test"
 END_MS = 1_780_000_000_000
+COMPARED = ("sessions", "enriched-page-views", "session-revisions", "page-scores", "dead-end-alerts")
+"""Topics whose last revisions are a function of what was sent."""
 Record = dict[str, Any]
 Final = dict[str, dict[Any, Record]]
 
@@ -45,7 +47,7 @@ def shop_events(hours: float, sessions_per_hour: float, seed: int = 7) -> list[F
 
 def final(outputs: Iterable[tuple[str, Record]]) -> Final:
     """What a reader sees who keeps the last revision of an id; without scores, revisions and retractions."""
-    last: Final = {"sessions": {}, "enriched-page-views": {}, "page-scores": {}, "dead-end-alerts": {}}
+    last: Final = {topic: {} for topic in COMPARED}
     for topic, record in outputs:
         if topic not in last:
             continue
@@ -53,10 +55,11 @@ def final(outputs: Iterable[tuple[str, Record]]) -> Final:
         held = last[topic].get(key)
         if held is None or held.get("revision", 1) <= record.get("revision", 1):
             last[topic][key] = dict(record)
-    last["sessions"] = {k: r for k, r in last["sessions"].items() if r["status"] != "retracted"}
+    for topic in ("sessions", "session-revisions"):
+        last[topic] = {k: r for k, r in last[topic].items() if r["status"] != "retracted"}
     # Interactions come by another topic than views: which of a session's events is seen first may differ.
     left_out = ("revision", "status", "p_purchase", "p_exit", "model_version")
-    for topic in ("sessions", "enriched-page-views", "page-scores"):
+    for topic in ("sessions", "enriched-page-views", "session-revisions", "page-scores"):
         names = (*left_out, "session_id") if topic == "enriched-page-views" else left_out
         for record in last[topic].values():
             for name in names:
@@ -73,7 +76,7 @@ def replayed(
     def write(output: Output, line: bytes) -> None:
         outputs.append((output.topic, json.loads(line)))
 
-    counts = {"visitor-events": partitions, "site-events": 1}
+    counts = {"visitor-events": partitions, "customer-events": partitions, "site-events": 1}
     replay = Replay(stages(settings, SECRET, counts), settings, counts, write)
     for event in events:
         replay.feed(*event)
@@ -162,6 +165,7 @@ class Deployment:
         for topics in (
             ["page-views", "interactions", "orders", "identities"],
             ["visitor-events"],
+            ["customer-events"],
             ["site-events"],
         ):
             time.sleep(1.5)  # the last mark follows the last event

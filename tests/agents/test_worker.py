@@ -13,11 +13,10 @@ import pytest
 
 from agents.broker import EmbeddedKafka
 from streams.settings import HOUR_MS, Settings
-from tests.agents.product import Deployment, differences, final, replayed, shop_events
+from tests.agents.product import COMPARED, Deployment, differences, final, replayed, shop_events
 
 SETTINGS = Settings(warm_up_ms=3 * HOUR_MS)
 ENVIRONMENT = {"CULDESAC_WARM_UP": "3h"}
-OUTPUTS = ["sessions", "enriched-page-views", "page-scores", "dead-end-alerts"]
 
 
 @pytest.fixture
@@ -43,7 +42,7 @@ def test_kafka_equals_replay_also_after_ten_kills(deployment: Deployment) -> Non
     deployment.end(SETTINGS)
     worker = deployment.worker()
     deployment.wait_until_done()
-    assert differences(expected, final(deployment.read(OUTPUTS))) == {}
+    assert differences(expected, final(deployment.read(COMPARED))) == {}
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(20) == 0, deployment.logs()
     copies = Counter(record["id"] for _, record in deployment.read(["enriched-page-views"]))
@@ -57,21 +56,33 @@ def test_kafka_equals_replay(deployment: Deployment) -> None:
     deployment.end(SETTINGS)
     deployment.worker()
     deployment.wait_until_done()
-    assert differences(expected, final(deployment.read(OUTPUTS))) == {}
+    assert differences(expected, final(deployment.read(COMPARED))) == {}
 
 
 def test_workers_may_share_out_the_stages(deployment: Deployment) -> None:
     events = shop_events(hours=5, sessions_per_hour=100)
     deployment.publish(events)
     deployment.end(SETTINGS)
-    for name, stages in (("a", "intake"), ("b", "sessions"), ("c", "pages, models"), ("d", "models, pages")):
+    for name, stages in (
+        ("a", "intake"),
+        ("b", "sessions, customers"),
+        ("c", "pages, models"),
+        ("d", "models, pages"),
+    ):
         deployment.environment["CULDESAC_STAGES"] = stages
         deployment.worker(name)
     deployment.wait_until_done()
-    assert differences(final(replayed(events, SETTINGS)), final(deployment.read(OUTPUTS))) == {}
+    assert differences(final(replayed(events, SETTINGS)), final(deployment.read(COMPARED))) == {}
 
 
-@pytest.mark.parametrize("stages", ["pages", "intake, sessions, models"])
+def test_sessions_are_not_run_without_customers(deployment: Deployment) -> None:
+    deployment.environment["CULDESAC_STAGES"] = "intake, sessions, pages, models"
+    assert deployment.worker().wait(30) == 2
+    assert "name customers as well" in deployment.logs()
+    assert "Traceback" not in deployment.logs()
+
+
+@pytest.mark.parametrize("stages", ["pages", "intake, sessions, customers, models"])
 def test_stages_of_one_topic_are_not_torn_apart(deployment: Deployment, stages: str) -> None:
     deployment.environment["CULDESAC_STAGES"] = stages
     assert deployment.worker().wait(30) == 2
