@@ -14,6 +14,8 @@ import pytest
 from agents.broker import EmbeddedKafka
 from streams.settings import HOUR_MS, Settings
 from tests.agents.product import COMPARED, Deployment, differences, final, replayed, shop_events
+from tests.streams.made_up_customers import SETTINGS as MADE_UP
+from tests.streams.made_up_customers import made_up_events
 
 SETTINGS = Settings(warm_up_ms=3 * HOUR_MS)
 ENVIRONMENT = {"CULDESAC_WARM_UP": "3h"}
@@ -21,7 +23,7 @@ ENVIRONMENT = {"CULDESAC_WARM_UP": "3h"}
 
 @pytest.fixture
 def deployment(kafka: EmbeddedKafka, tmp_path: Path) -> Iterator[Deployment]:
-    deployment = Deployment(kafka.bootstrap, tmp_path, ENVIRONMENT)
+    deployment = Deployment(kafka.bootstrap, tmp_path, dict(ENVIRONMENT))
     yield deployment
     deployment.close()
 
@@ -54,6 +56,27 @@ def test_kafka_equals_replay(deployment: Deployment) -> None:
     expected = final(replayed(events, SETTINGS))
     deployment.publish(events)
     deployment.end(SETTINGS)
+    deployment.worker()
+    deployment.wait_until_done()
+    assert differences(expected, final(deployment.read(COMPARED))) == {}
+
+
+def test_customers_who_buy_later_are_the_same_on_kafka_also_after_a_kill(deployment: Deployment) -> None:
+    deployment.environment |= {
+        "CULDESAC_SITE": MADE_UP.site, "CULDESAC_BOUGHT_LATER": "2d", "CULDESAC_PSEUDONYMISE": "false",
+    }  # fmt: skip
+    del deployment.environment["CULDESAC_WARM_UP"]
+    events = made_up_events(4)
+    expected = final(replayed(events, MADE_UP))
+    assert len(expected["session-revisions"]) > 15
+    middle = len(events) // 2
+    worker = deployment.worker()
+    deployment.publish(events[:middle])
+    deployment.wait_until_done()
+    worker.kill()
+    worker.wait()
+    deployment.publish(events[middle:])
+    deployment.end(MADE_UP)
     deployment.worker()
     deployment.wait_until_done()
     assert differences(expected, final(deployment.read(COMPARED))) == {}

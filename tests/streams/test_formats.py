@@ -22,8 +22,9 @@ STAGES = {
 
 LAYOUTS: Mapping[str, tuple[int, str]] = {
     "sessions": (3, "94b2e05ed2c3"),
-    "pages": (4, "24ee1a914115"),
-    "models": (2, "5bfc70ddffe5"),
+    "customers": (1, "4e19ebadcd78"),
+    "pages": (5, "24ee1a914115"),
+    "models": (3, "5bfc70ddffe5"),
 }
 """Stage to the number of its format and a digest of its layout."""
 
