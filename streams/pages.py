@@ -47,8 +47,8 @@ class Pages:
     log = "site-events"
     outputs = ("page-scores", "dead-end-alerts", "rejected-events")
     state_types = STATE_TYPES
-    # Of the first there was no release: what it had learned is not carried over. From the fifth on, time at a site is
-    # that of customers as well: who knows nothing of them would wait for it for ever, and has to refuse.
+    # Of the first there was no release: what it had learned is not carried over. From the fifth on, time at a site
+    # is that of customers as well: who knows nothing of them would wait for it for ever, and has to refuse.
     state_format = StateFormat(5, {2: unchanged, 3: unchanged, 4: unchanged})
     record_type = SiteEvent
 

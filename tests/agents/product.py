@@ -159,14 +159,16 @@ class Deployment:
         consumer.close()
         return sizes
 
-    def wait_until_done(self, seconds: float = 120.0) -> None:
+    def wait_until_done(
+        self,
+        seconds: float = 120.0,
+        logs: Sequence[str] = ("visitor-events", "customer-events", "site-events"),
+    ) -> None:
         """Until each log in the order of the data has been read up to where it ended a moment ago."""
         limit = time.monotonic() + seconds
         for topics in (
             ["page-views", "interactions", "orders", "identities"],
-            ["visitor-events"],
-            ["customer-events"],
-            ["site-events"],
+            *([log] for log in logs),
         ):
             time.sleep(1.5)  # the last mark follows the last event
             ends = self._ends(topics)
