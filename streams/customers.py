@@ -94,8 +94,8 @@ class Customers:
     def due(self, context: Context, key: str, deadline_ms: int) -> Iterable[Output]:
         """Judge a customer's sessions as of an event time, and forget what is older than all that it may touch."""
         customer: Customer = context.state.get(key)
-        # A deadline may be that of something late: what has been said since is not unsaid.
-        customer.seen_ms, customer.is_stale = max(customer.seen_ms, deadline_ms), False
+        # Never before the last time: what is late has that time for its deadline, for what was said is not unsaid.
+        customer.seen_ms, customer.is_stale = deadline_ms, False
         outputs: list[Output] = []
         for session, later in judge(customer, self._later_ms):
             outputs += _correct(context, session, later, customer.seen_ms)

@@ -85,7 +85,13 @@ def order(
 
 
 def identity(
-    after: int, kind: str, *, id: str | None = None, customer: str = "c", visitor: str | None = "ann"
+    after: int,
+    kind: str,
+    *,
+    id: str | None = None,
+    customer: str = "c",
+    visitor: str | None = "ann",
+    site: str = SITE,
 ) -> CustomerIdentity:
     """Build an identity event."""
     return CustomerIdentity(
@@ -94,7 +100,7 @@ def identity(
         customer_id=customer,
         occurred_at=BEGINNING + after,
         kind=kind,
-        site=SITE,
+        site=site,
         visitor_id=visitor,
     )
 

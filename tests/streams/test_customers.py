@@ -157,6 +157,12 @@ def test_late_orders_are_judged_with_the_next_mark_as_of_what_was_said_last() ->
     assert run.counts["late", "orders"] == 1
 
 
+def test_a_session_that_holds_from_the_time_of_the_last_judgement_on_is_judged_too() -> None:
+    run = Run().send(order(HOUR_MS)).mark(HOUR_MS + 1)
+    run.send(session(0, since=HOUR_MS)).mark(HOUR_MS + 2)
+    assert run.written_ms == [HOUR_MS]
+
+
 @pytest.mark.parametrize("pace_ms", [MINUTE_MS, 7 * MINUTE_MS, 3 * HOUR_MS, 40 * DAY_MS])
 def test_the_pace_of_marks_and_the_order_within_it_change_nothing(pace_ms: int) -> None:
     records: list[Any] = [
@@ -263,6 +269,8 @@ def test_unlinking_does_not_touch_what_the_session_said_itself_nor_other_browser
     assert ran(session(0), order(3 * HOUR_MS), unlinked).holds()
     linked = session(0, linked=True, since=HOUR_MS, visitor="bob")
     assert ran(linked, order(3 * HOUR_MS), unlinked).holds()
+    elsewhere = identity(2 * HOUR_MS, "unlinked", site="another.example")
+    assert ran(session(0, linked=True, since=HOUR_MS), order(3 * HOUR_MS), elsewhere).holds()
 
 
 def test_who_logs_in_again_is_linked_again() -> None:
