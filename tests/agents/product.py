@@ -45,6 +45,24 @@ def shop_events(hours: float, sessions_per_hour: float, seed: int = 7) -> list[F
     ]
 
 
+def and_store_orders(events: Iterable[FileEvent]) -> list[FileEvent]:
+    """Add to a shop's events an order in a store by each customer, an hour after he was seen first."""
+    together = list(events)
+    seen: dict[str, int] = {}
+    for event in together:
+        customer = json.loads(event.value or b"").get("customer_id")
+        if event.topic == "page-views" and customer is not None and event.occurred_at is not None:
+            seen.setdefault(customer, event.occurred_at)
+    for customer, at in seen.items():
+        order = {
+            "event_id": f"store-{customer}", "order_id": f"store-{customer}", "customer_id": customer,
+            "occurred_at": at + 3_600_000, "channel": "store", "status": "placed", "currency": "EUR",
+            "total": "30",
+        }  # fmt: skip
+        together.append(FileEvent("orders", json.dumps(order).encode(), at + 3_600_000))
+    return sorted(together, key=lambda event: event.occurred_at or 0)
+
+
 def final(outputs: Iterable[tuple[str, Record]]) -> Final:
     """What a reader sees who keeps the last revision of an id; without scores, revisions and retractions."""
     last: Final = {topic: {} for topic in COMPARED}

@@ -13,7 +13,15 @@ import pytest
 
 from agents.broker import EmbeddedKafka
 from streams.settings import HOUR_MS, Settings
-from tests.agents.product import COMPARED, Deployment, differences, final, replayed, shop_events
+from tests.agents.product import (
+    COMPARED,
+    Deployment,
+    and_store_orders,
+    differences,
+    final,
+    replayed,
+    shop_events,
+)
 from tests.streams.made_up_customers import SETTINGS as MADE_UP
 from tests.streams.made_up_customers import made_up_events
 
@@ -29,8 +37,9 @@ def deployment(kafka: EmbeddedKafka, tmp_path: Path) -> Iterator[Deployment]:
 
 
 def test_kafka_equals_replay_also_after_ten_kills(deployment: Deployment) -> None:
-    events = shop_events(hours=9, sessions_per_hour=250)
+    events = and_store_orders(shop_events(hours=9, sessions_per_hour=250))
     expected = final(replayed(events, SETTINGS))
+    assert len(expected["session-revisions"]) > 10
     assert expected["dead-end-alerts"], "nothing was found: the test would say nothing about alerts"
     source = random.Random(3)
     cuts = [len(events) * part // 11 for part in range(12)]
