@@ -123,6 +123,24 @@ def test_a_shuffled_and_duplicated_copy_on_any_partitions_gives_the_same(
     assert differences(final(outputs), final(copied)) == {}
 
 
+def test_orders_that_come_hours_late_end_up_the_same(
+    events: list[FileEvent], outputs: list[tuple[str, Record]]
+) -> None:
+    source = random.Random(9)
+    arrivals = [
+        ((event.occurred_at or 0) + (source.randrange(12 * HOUR_MS) if event.topic == "orders" else 0), event)
+        for event in events
+    ]
+    arrivals.sort(key=lambda arrival: arrival[0])
+    late, expected = final(replayed([event for _, event in arrivals], SETTINGS, 2)), final(outputs)
+    assert late["session-revisions"] == expected["session-revisions"]
+    reasons = [
+        {score["page"]: score.get("exit_reasons") for score in last["page-scores"].values()}
+        for last in (late, expected)
+    ]
+    assert reasons[0] == reasons[1]
+
+
 def test_the_pace_of_marks_changes_nothing(
     events: list[FileEvent], outputs: list[tuple[str, Record]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
