@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from sys import intern
 from typing import TypeAlias, TypeVar
 
@@ -189,7 +189,7 @@ def times(customer: Customer) -> Iterator[int]:
 
 
 def next_deadline(customer: Customer, kept_ms: int) -> int:
-    """When something begins to hold that does not yet, or the first thing can be forgotten.
+    """When something begins to hold that does not yet, or the first thing can be forgotten; never before `seen_ms`.
 
     Parameters
     ----------
@@ -202,8 +202,10 @@ def next_deadline(customer: Customer, kept_ms: int) -> int:
         return customer.seen_ms
     oldest = [facts[0].occurred_at for facts in (customer.orders, customer.links) if facts]
     oldest += [session.ended_at for session in customer.sessions.values()]
-    coming: Iterable[int] = (at for at in times(customer) if at > customer.seen_ms)
-    return min(min(oldest) + kept_ms, min(coming, default=min(oldest) + kept_ms))
+    forgotten_ms = max(min(oldest) + kept_ms, customer.seen_ms)
+    return min(
+        (at for at in times(customer) if at > customer.seen_ms and at < forgotten_ms), default=forgotten_ms
+    )
 
 
 def forget(customer: Customer, before_ms: int) -> None:

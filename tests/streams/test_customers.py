@@ -163,6 +163,13 @@ def test_a_session_that_holds_from_the_time_of_the_last_judgement_on_is_judged_t
     assert run.written_ms == [HOUR_MS]
 
 
+def test_time_never_goes_back_whatever_comes() -> None:
+    run = Run().send(session(0), order(HOUR_MS)).mark(2 * HOUR_MS)
+    run.send(session(-40 * DAY_MS, "s0", since=2 * HOUR_MS)).mark(3 * HOUR_MS)
+    assert run.holds() == {("s1", "c"): ("order:store", 60.0)}
+    assert len(run.revisions) == 1
+
+
 @pytest.mark.parametrize("pace_ms", [MINUTE_MS, 7 * MINUTE_MS, 3 * HOUR_MS, 40 * DAY_MS])
 def test_the_pace_of_marks_and_the_order_within_it_change_nothing(pace_ms: int) -> None:
     records: list[Any] = [
