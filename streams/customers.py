@@ -142,9 +142,11 @@ def _revise(
     context: Context, customer_id: str, session: KnownSession, later: Later | None, now_ms: int
 ) -> Output:
     """Write what holds of a session from now on."""
+    if later is None or session.later is None:
+        # Another order than before makes it no second session.
+        context.count("session_revisions", "retracted" if later is None else "revised")
     shown, session.later = later or session.later, later
     session.revision += 1
-    context.count("session_revisions", "retracted" if later is None else "revised")
     name = f"{session.session_id}{SEPARATOR}{customer_id}"
     record = SessionRevision(
         id=blake2b(name.encode(), digest_size=10).hexdigest(),

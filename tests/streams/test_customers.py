@@ -155,6 +155,7 @@ def test_late_orders_are_judged_with_the_next_mark_as_of_what_was_said_last() ->
     assert run.holds() == {("s1", "c"): ("order:store", 60.0)}
     assert len(run.corrections) == 1, "the page's exits stay as they were"
     assert run.counts["late", "orders"] == 1
+    assert run.counts["session_revisions", "revised"] == 1, "one dead end is excused, whatever by"
 
 
 def test_a_session_that_holds_from_the_time_of_the_last_judgement_on_is_judged_too() -> None:
@@ -230,6 +231,7 @@ def test_a_session_that_is_taken_back_is_no_longer_excused_and_may_come_back() -
     run.send(session(0, since=3 * HOUR_MS, revision=2)).end()
     assert run.holds() == {("s1", "c"): ("order:store", 60.0)}
     assert [revision.revision for revision in run.revisions] == [1, 2, 3]
+    assert run.counts["session_revisions", "revised"] - run.counts["session_revisions", "retracted"] == 1
 
 
 def test_what_is_taken_back_and_was_never_known_is_passed_over() -> None:

@@ -37,6 +37,7 @@ def test_a_session_that_names_its_customer_is_told_when_it_closes() -> None:
     )  # fmt: skip
     assert summary.exit == run.kept.examples[0].exit
     assert run.end().summaries == [summary], "once"
+    assert run.counts["exits", "dead_end"] == run.counts["sessions_closed", "none"] == 1
 
 
 def test_of_a_session_of_nobody_nothing_is_told() -> None:
