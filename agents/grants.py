@@ -21,6 +21,7 @@ from agents.security import security_of
 from agents.settings import WorkerSettings
 from agents.topics import admin_client
 from schemas.topics import TOPICS
+from streams.customers import Customers
 from streams.event_files import INPUTS, REJECTED
 from streams.intake import Intake
 from streams.models import Models
@@ -38,7 +39,7 @@ ROLES: dict[Role, str] = {
 
 
 # Not `streams.flow.stages`: making an intake takes seconds, for it reads tables of user agents.
-LOG_STAGES = (Sessions, Pages, Models)
+LOG_STAGES = (Sessions, Customers, Pages, Models)
 
 
 class Grant(msgspec.Struct, frozen=True):

@@ -25,7 +25,8 @@ from prometheus_client import (
 from schemas.dead_end_alerts import AlertStatus
 from schemas.model_snapshots import ModelName
 from schemas.rejected_events import Reason
-from schemas.sessions import Outcome
+from schemas.session_revisions import RevisionStatus
+from schemas.sessions import ExitReason, Outcome
 from schemas.topics import TOPICS
 
 _Kind = TypeVar("_Kind", Counter, Gauge, Histogram)
@@ -34,9 +35,11 @@ Health = Callable[[], tuple[bool, str]]
 
 OTHER = "other"
 TOPIC_NAMES = tuple(TOPICS)
-STAGES = ("intake", "sessions", "pages", "models")
+STAGES = ("intake", "sessions", "customers", "pages", "models")
 REASONS = get_args(Reason)
 OUTCOMES = get_args(Outcome)
+EXIT_REASONS = get_args(ExitReason)
+REVISION_STATES = get_args(RevisionStatus)
 ALERT_STATES = get_args(AlertStatus)
 MODELS = get_args(ModelName)
 PARTITIONS = tuple(str(partition) for partition in range(256))
@@ -104,6 +107,14 @@ redelivered_records = _counter(
 )
 capped_sessions = _counter("culdesac_capped_sessions_total", "Sessions that ran away and were capped")
 closed_sessions = _counter("culdesac_closed_sessions_total", "Sessions closed", outcome=OUTCOMES)
+closed_session_exits = _counter(
+    "culdesac_closed_session_exits_total", "Sessions closed, by why they ended", reason=EXIT_REASONS
+)
+session_revisions = _counter(
+    "culdesac_session_revisions_total",
+    "Dead ends whose customer bought later (revised), and such that were taken back (retracted)",
+    status=REVISION_STATES,
+)
 open_sessions = _gauge("culdesac_open_sessions", "Sessions that are open", partition=PARTITIONS)
 dead_end_alerts = _counter("culdesac_dead_end_alerts_total", "Revisions of alerts", status=ALERT_STATES)
 open_alerts = _gauge("culdesac_open_alerts", "Dead-end alerts that are open", partition=PARTITIONS)
@@ -154,6 +165,8 @@ _BY_LABEL: Mapping[str, Family[Counter]] = {
     "events": events,
     "rejected": rejected_events,
     "sessions_closed": closed_sessions,
+    "exits": closed_session_exits,
+    "session_revisions": session_revisions,
     "alerts": dead_end_alerts,
 }
 _BY_STAGE: Mapping[str, Family[Counter]] = {
@@ -173,8 +186,9 @@ def apply_counts(stage: str, counts: Counts[tuple[str, str]]) -> None:
         Its name.
     counts
         (counter, label) to number. ``events`` (topic), ``rejected`` (reason), ``sessions_closed`` (outcome),
-        ``alerts`` (status), ``late``, ``duplicates``, ``redelivered`` and ``capped`` have metrics of their
-        own; what no one knows counts as ``culdesac_stage_counts_total``.
+        ``exits`` (reason), ``session_revisions`` and ``alerts`` (status), ``late``, ``duplicates``,
+        ``redelivered`` and ``capped`` have metrics of their own; what no one knows counts as
+        ``culdesac_stage_counts_total``.
 
     Examples
     --------

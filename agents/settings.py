@@ -26,7 +26,7 @@ PREFIX = "CULDESAC_"
 FILE_VARIABLE = "CULDESAC_SETTINGS"
 SECRET_CHARACTERS = 16
 """A shorter secret can be guessed."""
-StageName = Literal["intake", "sessions", "pages", "models"]
+StageName = Literal["intake", "sessions", "customers", "pages", "models"]
 _TABLES = ("worker", "streams")
 _NOT_SETTINGS = (FILE_VARIABLE, "CULDESAC_CACHE")
 _PATHS = (
@@ -108,7 +108,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     topic_prefix: str = ""
     partitions: PartitionCounts = PartitionCounts()
     replication_factor: int = 1
-    stages: tuple[StageName, ...] = ("intake", "sessions", "pages", "models")
+    stages: tuple[StageName, ...] = ("intake", "sessions", "customers", "pages", "models")
     metrics_host: str = "127.0.0.1"
     metrics_port: int = 9646
     secret: str | None = None

@@ -62,6 +62,11 @@ def make_deployment(settings: WorkerSettings) -> Deployment:
                 f"stages: {together} read the same topic, and each of its partitions goes to one worker of "
                 f"{settings.app_id}: name all of them, or none"
             )
+    if "sessions" in wanted and "customers" not in wanted:
+        # Who named his stages before there was this one would wait for alerts, and nothing would say why.
+        raise SettingsError(
+            "stages: sites have no time but what sessions and customers tell them both: name customers as well"
+        )
     return Deployment(
         kafka=settings.kafka,
         app_id=settings.app_id,

@@ -170,6 +170,13 @@ TOPICS: Final[dict[str, Topic]] = {
         _output("rejected-events", "id", "schemas.rejected_events:RejectedEvent"),
         _output("sessions", "visitor", "schemas.sessions:Session"),
         _output("enriched-page-views", "visitor", "schemas.enriched_page_views:EnrichedPageView"),
+        # 30 days, for so long a session may still be given another reason.
+        _output(
+            "session-revisions",
+            "visitor",
+            "schemas.session_revisions:SessionRevision",
+            retention_ms=30 * DAY_MS,
+        ),
         _output("page-scores", "page", "schemas.page_scores:PageScore", retention_ms=None),
         _output(
             "purchase-associations",
@@ -192,6 +199,7 @@ TOPICS: Final[dict[str, Topic]] = {
             internal=True,
         ),
         _changelog("culdesac-sessions-changelog", "visitors"),
+        _changelog("culdesac-customers-changelog", "customers"),
         _changelog("culdesac-pages-changelog", "sites"),
         _changelog("culdesac-models-changelog", "sites"),
     )

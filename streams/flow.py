@@ -7,19 +7,23 @@
                                 intake ────────────────────────────► rejected-events
                         ┌─────────┴─────────┐
                  visitor-events       customer-events
-                  │    ▲    ▲
+                  │    ▲    ▲           ▲     │
                   │    │    └ marks: how far the inputs have come
-                  │    └───── weights of models ──────────┐
-               sessions ──► sessions, enriched-page-views │ ──────► rejected-events
-                  │                                       │
-             site-events  (minutes, closed sessions,      │
-              │       │    marks of the visitors' log)    │
+                  │    └── weights of   │     └─► customers ──► session-revisions
+                  │        models ──────┼─────┐      │
+               sessions ────────────────┘     │      │ corrections, marks
+                  │   └──► sessions, enriched-page-views ──────────► rejected-events
+                  │                           │      │
+             site-events  (minutes, closed sessions, │
+              │       │    marks of both logs) ◄─────┘
             pages   models ──► model-snapshots, model-reports
               │
          page-scores, dead-end-alerts
 
-Visitors are spread over the partitions of ``visitor-events``; a site is in one partition of ``site-events``,
-so that sums over its pages are plain sums. Three hops lead from a click to an alert.
+Visitors are spread over the partitions of ``visitor-events``, customers over those of ``customer-events``; a site
+is in one partition of ``site-events``, so that sums over its pages are plain sums. Marks go the way of the data:
+from intake to sessions, from there to customers and sites, from customers to sites. What sessions have been told,
+intake has written down for customers before. So three hops lead from a click to an alert; time takes a fourth.
 """
 
 from __future__ import annotations
@@ -27,6 +31,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from streams.customers import Customers
 from streams.intake import Intake
 from streams.models import Models
 from streams.pages import Pages
@@ -66,13 +71,15 @@ def stages(settings: Settings, secret: str, partitions: Mapping[str, int]) -> Fl
     secret
         Key of the pseudonyms, at least 16 characters.
     partitions
-        Topic to its number of partitions; of ``visitor-events`` the sessions stage has to know it, for time
-        at a site is the least time over all of them.
+        Topic to its number of partitions; those of ``visitor-events`` and ``customer-events`` (1, where it names
+        none) decide, for time at a site is the least time over all of them.
     """
+    visitors, customers = partitions["visitor-events"], partitions.get("customer-events", 1)
     return Flow(
         Intake(settings, secret),
         (
-            Sessions(settings, partitions=partitions["visitor-events"]),
+            Sessions(settings, partitions=visitors, customers=customers),
+            Customers(settings, partitions=customers, visitors=visitors),
             Pages(settings),
             Models(settings),
         ),

@@ -89,7 +89,8 @@ class Models:
     log = "site-events"
     outputs: tuple[str, ...] = ("model-snapshots", "model-reports", "visitor-events")
     record_type = SessionExample | OtherMinute | OtherCorrection
-    state_format = StateFormat(2, {1: unchanged})
+    # From the third on, time at a site is that of customers as well; see `Pages.state_format`.
+    state_format = StateFormat(3, {1: unchanged, 2: unchanged})
 
     def __init__(self, settings: Settings) -> None:
         self.state_types: Mapping[str, type] = {"m": Propensity}

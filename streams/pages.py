@@ -50,8 +50,9 @@ class Pages:
     log = "site-events"
     outputs = ("page-scores", "purchase-associations", "dead-end-alerts", "rejected-events")
     state_types = STATE_TYPES
-    # Of the first there was no release: what it had learned is not carried over.
-    state_format = StateFormat(4, {2: unchanged, 3: with_expected_purchases})
+    # Of the first there was no release: what it had learned is not carried over. From the fifth on, time at a site
+    # is that of customers as well: who knows nothing of them would wait for it for ever, and has to refuse.
+    state_format = StateFormat(5, {2: unchanged, 3: with_expected_purchases, 4: unchanged})
     record_type = SiteEvent
 
     def __init__(self, settings: Settings, detector: DetectorSettings | None = None) -> None:

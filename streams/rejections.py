@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
+from typing import Protocol
+
+import msgspec
 
 from schemas.rejected_events import Reason, RejectedEvent
 from schemas.timestamps import MAX_MS, MIN_MS, format_ms
+from schemas.visitor_events import Origin
 from streams.stages import Context, Output
 
 MAX_PAYLOAD_BYTES = 16 * 1024
@@ -42,3 +47,18 @@ def rejection(
         rejected_at=format_ms(at_ms),
     )
     return Output("rejected-events", position, event, position, at_ms)
+
+
+class _Internal(Protocol):
+    @property
+    def origin(self) -> Origin: ...
+
+
+def refused(context: Context, record: _Internal, reason: Reason, detail: str) -> Output:
+    """Rejection of an internal record that names where it first stood, not where it stands in this log; counted."""
+    upstream, offset, _ = record.origin
+    topic, _, partition = upstream.rpartition("/")
+    context.count("rejected", reason)
+    payload = msgspec.json.encode(record)
+    position = replace(context, offset=offset)
+    return rejection(position, reason, detail, topic, int(partition) if partition.isdigit() else 0, payload)

@@ -30,7 +30,7 @@ class Writing(NamedTuple):
     @property
     def hold_ms(self) -> int:
         """How long after its last click a session may still grow or get an order."""
-        return max(self.settings.gap_ms, self.settings.order_wait_ms)
+        return self.settings.hold_ms
 
 
 def write_revisions(
@@ -77,6 +77,7 @@ def close(writing: Writing, visit: Visit, session: Assembled) -> list[Output]:
     due_ms = visit.ended_at + writing.hold_ms
     if visit.revision == 1:
         writing.context.count("sessions_closed", record.outcome or "none")
+        writing.context.count("exits", record.exit_reason or "")
         if record.capped:
             writing.context.count("capped")
     else:

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import Any
-
-import msgspec
 
 from schemas.fields import FieldError
 from schemas.marks import Mark, Progress
 from schemas.money import parse_amount
-from schemas.rejected_events import Reason
 from schemas.timestamps import MAX_MS, MIN_MS
 from schemas.visitor_events import (
     ModelWeights,
@@ -25,9 +21,10 @@ from streams.appends import Appends
 from streams.enrichment import enriched, keep_weights, standing_of, tip_of
 from streams.formats import StateFormat, unchanged
 from streams.page_minutes import OpenMinute, add_differences, send_minute
-from streams.rejections import rejection
+from streams.rejections import refused
 from streams.revisions import Writing, write_revisions
 from streams.scoring import SiteWeights
+from streams.session_summaries import summaries_of, tell_customers
 from streams.settings import MINUTE_MS, Settings
 from streams.stages import EVERY_PARTITION, Context, Output
 from streams.stalls import count_cells, differences
@@ -88,7 +85,9 @@ class Sessions:
     settings
         What decides results.
     partitions
-        Of the log: how many feed each partition of ``site-events``.
+        Of the log: how many feed each partition of ``customer-events``.
+    customers
+        Partitions of that one, which feed each partition of ``site-events`` as well.
 
     Attributes
     ----------
@@ -99,16 +98,17 @@ class Sessions:
 
     name = "sessions"
     log = "visitor-events"
-    outputs = ("sessions", "enriched-page-views", "site-events", "rejected-events")
+    outputs = ("sessions", "enriched-page-views", "customer-events", "site-events", "rejected-events")
     state_types = STATE_TYPES
     state_format = StateFormat(4, {1: _without_weights, 2: unchanged, 3: unchanged})
     record_type = VisitorEvent
 
-    def __init__(self, settings: Settings, partitions: int) -> None:
+    def __init__(self, settings: Settings, partitions: int, customers: int) -> None:
         self._settings = settings
         self._partitions = partitions
+        self._customers = customers
         self._appends = Appends(settings)
-        self._hold_ms = max(settings.gap_ms, settings.order_wait_ms)
+        self._hold_ms = settings.hold_ms
         self._free_ms = self._hold_ms + settings.retention_ms
         self._max_facts = min(MAX_FACTS, CLICKS_PER_VIEW * settings.max_views)
 
@@ -121,11 +121,11 @@ class Sessions:
         at = record.occurred_at
         if at < context.watermark:
             if at < context.watermark - self._settings.retention_ms:
-                return [_refused(context, record, "too_late", "it is older than the retention allows")]
+                return [refused(context, record, "too_late", "it is older than the retention allows")]
             context.count("late", topic)
         if not MIN_MS <= at <= MAX_MS:
             return [
-                _refused(context, record, "schema_violation", "`occurred_at` is outside the years 1 to 9999")
+                refused(context, record, "schema_violation", "`occurred_at` is outside the years 1 to 9999")
             ]
         key = visitor_key(record.site, record.visitor_id)
         visitor = context.state.get(key) or Visitor()
@@ -135,7 +135,7 @@ class Sessions:
             try:
                 parse_amount(record.total, "total")
             except FieldError as error:
-                return [_refused(context, record, "schema_violation", str(error))]
+                return [refused(context, record, "schema_violation", str(error))]
         return self._fact(context, key, visitor, record, keep(record))
 
     def due(self, context: Context, key: str, deadline_ms: int) -> Iterable[Output]:
@@ -160,8 +160,10 @@ class Sessions:
             writing = Writing(context, self._settings, *named_by(key), deadline_ms)
             after = assemble(visitor, self._settings, deadline_ms)
             before = assemble(visitor, self._settings, deadline_ms - 1) if revises else after
+            told = summaries_of(visitor, before, deadline_ms - 1)
             old = {session.session_id: session for session in before.sessions}
             outputs.extend(write_revisions(writing, visitor, [], old, after))
+            outputs.extend(tell_customers(writing, visitor, told, after))
             if visitor.visits and visitor.visits[-1].is_closed:
                 visitor.tip = None
         free(visitor, deadline_ms - self._free_ms, self._settings)
@@ -174,13 +176,24 @@ class Sessions:
         return outputs
 
     def advanced(self, context: Context, before_ms: int) -> Iterable[Output]:
-        """Tell all sites once a minute how far this partition has come, after all that became due."""
+        """Tell customers and sites once a minute how far this partition has come, after all that became due.
+
+        What it has been told itself, intake had been told too: every order and identity before the watermark stands
+        in ``customer-events`` already, so that log needs no marks of the inputs.
+        """
         if before_ms // MINUTE_MS == context.watermark // MINUTE_MS:
             return ()
         progress = Progress(context.upstream, context.offset + 1, context.watermark)
         name = f"{context.upstream}/{context.offset}"
-        mark = Mark(self._partitions, (progress,))
-        return (Output("site-events", "", mark, name, context.watermark, partition=EVERY_PARTITION),)
+        return [
+            Output(
+                topic, "", Mark(upstreams, (progress,)), name, context.watermark, partition=EVERY_PARTITION
+            )
+            for topic, upstreams in (
+                ("customer-events", self._partitions),
+                ("site-events", self._partitions + self._customers),
+            )
+        ]
 
     def _click(
         self,
@@ -195,7 +208,7 @@ class Sessions:
             return self._copy(context, key, visitor, record, click, copy)
         if len(visitor.clicks) >= MAX_CLICKS:
             # What is kept of one visitor has to fit into one record.
-            return [_refused(context, record, "too_large", f"the visitor has {MAX_CLICKS} clicks already")]
+            return [refused(context, record, "too_large", f"the visitor has {MAX_CLICKS} clicks already")]
         extends = self._appends.extends(visitor, click)
         if extends is None:
             if self._appends.fits(visitor, click):
@@ -256,6 +269,7 @@ class Sessions:
         now_ms = context.watermark - 1
         before = assemble(visitor, settings, now_ms)
         cells = count_cells(before, visitor.facts, settings)
+        told = summaries_of(visitor, before, now_ms)
         if copy is not None:
             remove(visitor, copy)
         insert(visitor, event)
@@ -266,6 +280,7 @@ class Sessions:
         writing = Writing(context, settings, record.site, record.visitor_id, now_ms)
         old = {session.session_id: session for session in before.sessions}
         outputs += write_revisions(writing, visitor, gone, old, after)
+        outputs += tell_customers(writing, visitor, told, after)
         if isinstance(record, VisitorPageView) and isinstance(event, View) and copy is None:
             outputs.append(enriched(context, record, standing_of(after, event)))
         is_open = bool(visitor.visits) and not visitor.visits[-1].is_closed
@@ -288,13 +303,3 @@ class Sessions:
             loose = (assembly or assemble(visitor, self._settings, now_ms)).loose
             deadlines.extend(fact.occurred_at + self._free_ms for fact in loose)
         return min(deadlines)
-
-
-def _refused(context: Context, record: _Event, reason: Reason, detail: str) -> Output:
-    """Rejection of an event that names where it first stood, not where it stands in this log."""
-    upstream, offset, _ = record.origin
-    topic, _, partition = upstream.rpartition("/")
-    context.count("rejected", reason)
-    payload = msgspec.json.encode(record)
-    position = replace(context, offset=offset)
-    return rejection(position, reason, detail, topic, int(partition) if partition.isdigit() else 0, payload)

@@ -37,6 +37,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         A session that would be longer than this is cut.
     order_wait_ms
         An order belongs to a session up to so long (≤) after its last click.
+    bought_later_ms
+        A dead end of a known customer who orders up to so long (≤) after its last click is ``bought_later``.
     retention_ms
         Events up to so far (≤) behind the watermark revise sessions; later ones are rejected as ``too_late``.
     stall_after_ms
@@ -83,6 +85,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     gap_ms: int = 30 * MINUTE_MS
     max_length_ms: int = 24 * HOUR_MS
     order_wait_ms: int = 30 * MINUTE_MS
+    bought_later_ms: int = 7 * DAY_MS
     retention_ms: int = 24 * HOUR_MS
     stall_after_ms: int = 5 * MINUTE_MS
     out_of_orderness_ms: int = 10 * SECOND_MS
@@ -106,7 +109,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     snapshot_every_ms: int = 15 * MINUTE_MS
 
     @property
+    def hold_ms(self) -> int:
+        """How long after its last click a session may still grow or get an order."""
+        return max(self.gap_ms, self.order_wait_ms)
+
+    @property
+    def known_ms(self) -> int:
+        """How long what is known of a customer is kept: 30 days, or as long as an order may say something of it."""
+        return max(30 * DAY_MS, self.bought_later_ms + self.hold_ms + self.retention_ms)
+
+    @property
     def run_on_ms(self) -> int:
         """How far time runs on behind the last event of files, until everything is closed."""
-        hold_ms = max(self.gap_ms, self.order_wait_ms)
-        return hold_ms + self.retention_ms + self.stall_after_ms + self.out_of_orderness_ms + 2 * HOUR_MS
+        disorder_ms = self.out_of_orderness_ms
+        return self.hold_ms + self.retention_ms + self.stall_after_ms + disorder_ms + 2 * HOUR_MS

@@ -13,6 +13,7 @@ from schemas.enriched_page_views import EnrichedPageView
 from schemas.model_reports import ModelReport
 from schemas.page_scores import PageScore
 from schemas.rejected_events import RejectedEvent
+from schemas.session_revisions import SessionRevision
 from schemas.sessions import Session
 from streams.alert_rates import AlertRate, rate_of
 from streams.settings import Settings
@@ -46,6 +47,7 @@ class Summary:
         self._seen: dict[str, list[int]] = {}
         self.outputs: Counter[str] = Counter()
         self._sessions: dict[str, _Known] = {}
+        self._later: dict[str, set[str]] = {}
         self._outcomes: Counter[str] = Counter()
         self._exit_reasons: Counter[str] = Counter()
         self._views_in_sessions = 0
@@ -72,6 +74,8 @@ class Summary:
                 seen[0] = at_ms
         elif isinstance(value, Session):
             self._add_session(value)
+        elif isinstance(value, SessionRevision):
+            self._revise(value)
         elif isinstance(value, PageScore):
             self._pages[value.site, value.page] = value
         elif isinstance(value, DeadEndAlert):
@@ -135,8 +139,9 @@ class Summary:
     def _add_session(self, session: Session) -> None:
         before = self._sessions.pop(session.session_id, None)
         if before is not None:
-            self._count(before, -1)
+            self._count(session.session_id, before, -1)
         if session.status == "retracted":
+            self._later.pop(session.session_id, None)
             return
         known = (
             session.outcome or "none",
@@ -145,12 +150,31 @@ class Summary:
             bool(session.is_bot),
         )
         self._sessions[session.session_id] = known
-        self._count(known, 1)
+        self._count(session.session_id, known, 1)
         if len(self._sessions) > KEPT_SESSIONS:
-            del self._sessions[next(iter(self._sessions))]
+            oldest = next(iter(self._sessions))
+            del self._sessions[oldest]
+            self._later.pop(oldest, None)
 
-    def _count(self, known: _Known, by: int) -> None:
+    def _revise(self, revision: SessionRevision) -> None:
+        """Let another reason hold for a session, or no more."""
+        name = revision.session_id
+        known = self._sessions.get(name)
+        if known is None:
+            return
+        self._count(name, known, -1)
+        # What was the session of one customer and is another's has a revision of each.
+        holding = self._later.setdefault(name, set())
+        if revision.status == "revised":
+            holding.add(revision.id)
+        else:
+            holding.discard(revision.id)
+        self._count(name, known, 1)
+
+    def _count(self, session_id: str, known: _Known, by: int) -> None:
         outcome, exit_reason, page_views, is_bot = known
+        if exit_reason == "dead_end" and self._later.get(session_id):
+            exit_reason = "bought_later"
         self._outcomes[outcome] += by
         self._exit_reasons[exit_reason] += by
         self._views_in_sessions += by * page_views

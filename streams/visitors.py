@@ -252,7 +252,7 @@ def find_copy(events: Sequence[Click | Fact], event_id: str) -> Click | Fact | N
     return None
 
 
-def canonical(event: Click | Fact) -> bytes:
+def canonical(event: msgspec.Struct) -> bytes:
     """Canonical JSON (sorted keys, nothing absent) of the fields of an event that sessions are made of.
 
     Of copies that contradict each other the least counts. The fields that no session depends on (title,

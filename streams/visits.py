@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import insort
 from collections.abc import Sequence
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeVar
 
 from streams.settings import Settings
 from streams.visitors import (
@@ -198,14 +198,70 @@ def retract(visitor: Visitor, visit: Visit, first: Click) -> None:
     visitor.retracted[visit.session_id] = Retracted(visit.revision, visit.is_exampled, first.id)
 
 
+class OrderRevision(Protocol):
+    """What tells of an order's revision when the order was placed."""
+
+    @property
+    def occurred_at(self) -> int:
+        """When it happened (ms)."""
+        ...
+
+    @property
+    def id(self) -> str:
+        """Names the event."""
+        ...
+
+    @property
+    def revision(self) -> int:
+        """Grows with each change of the order."""
+        ...
+
+    @property
+    def status(self) -> str:
+        """What the order has come to."""
+        ...
+
+
+_Revision = TypeVar("_Revision", bound=OrderRevision)
+
+
+def by_revision(order: OrderRevision) -> tuple[int, int, str]:
+    """Give the order in which revisions of an order follow each other."""
+    return order.revision, order.occurred_at, order.id
+
+
+def placing(revisions: Sequence[_Revision]) -> _Revision | None:
+    """Revision that says when an order was placed; None where that is not known.
+
+    It is the first `placed`, else revision 1 if it is `paid`. A later revision alone says nothing: revisions of
+    old orders come days later, and the session that happens then did not buy. An order that was placed counts,
+    cancelled later or not.
+
+    Parameters
+    ----------
+    revisions
+        Of one order, at least one, sorted `by_revision`.
+
+    Examples
+    --------
+    >>> paid = Order(7, "2e1", "o1", 1, "paid", "EUR", "10")
+    >>> cancelled = Order(9, "2e2", "o1", 2, "cancelled", "EUR", "10")
+    >>> placing([paid, cancelled]) is paid, placing([cancelled])
+    (True, None)
+    """
+    placed = next((order for order in revisions if order.status == "placed"), revisions[0])
+    if placed.status == "placed" or (placed.status == "paid" and placed.revision <= 1):
+        return placed
+    return None
+
+
 def purchases_of(facts: Sequence[Fact], now_ms: int) -> list[Purchase]:
     """Orders of which it is known when they were placed, by that time.
 
     A later revision (a refund, say) holds from its own time on (≤ `now_ms`), however early it was read: what
     is written of a session must not depend on how far the watermark jumps.
 
-    That is the time of the revision `placed`, else of revision 1 if it is `paid`. A later revision alone says
-    nothing: revisions of old orders come days later, and the session that happens then did not buy.
+    Which revision says that: see `placing`.
     """
     orders: dict[str, list[Order]] = {}
     for fact in facts:
@@ -213,9 +269,9 @@ def purchases_of(facts: Sequence[Fact], now_ms: int) -> list[Purchase]:
             orders.setdefault(fact.order_id, []).append(fact)
     purchases: list[Purchase] = []
     for revisions in orders.values():
-        revisions.sort(key=_by_revision)
-        placed = next((order for order in revisions if order.status == "placed"), revisions[0])
-        if placed.status == "placed" or (placed.status == "paid" and placed.revision <= 1):
+        revisions.sort(key=by_revision)
+        placed = placing(revisions)
+        if placed is not None:
             latest = next((order for order in reversed(revisions) if order.occurred_at <= now_ms), placed)
             purchases.append(Purchase(placed, latest))
     purchases.sort(key=lambda purchase: (purchase.placed.occurred_at, purchase.placed.order_id))
@@ -280,10 +336,6 @@ def _visit_at(visits: Sequence[Visit], at: int, wait_ms: int) -> Visit | None:
 
 def _end(click: Click) -> int:
     return click.ended_at if isinstance(click, Tail) else click.occurred_at
-
-
-def _by_revision(order: Order) -> tuple[int, int, str]:
-    return order.revision, order.occurred_at, order.id
 
 
 def _capped(clicks: list[Click], max_views: int) -> list[Click]:

@@ -30,7 +30,7 @@ from schemas.topics import DAY_MS, OUTPUT_RECORD_BYTES, STATE_RECORD_BYTES, TOPI
 from streams.event_files import find_files, read_events
 from streams.settings import Settings
 from streams.visits import MAX_CLICKS
-from tests.agents.product import ROOT, SECRET, Deployment, differences, final, replayed
+from tests.agents.product import COMPARED, ROOT, SECRET, Deployment, differences, final, replayed
 
 RUNBOOK = (ROOT / "deploy" / "runbook.md").read_text()
 BLOCKS = re.findall(r"```sh\n(.*?)```", RUNBOOK, re.DOTALL)
@@ -166,10 +166,9 @@ def test_state_comes_back_to_empty_disks_and_without_its_changelog_under_another
         )  # fmt: skip
     deployment.workers.append(again)
     limit = time.monotonic() + 90
-    topics = ["sessions", "enriched-page-views", "page-scores", "purchase-associations", "dead-end-alerts"]
-    while differences(expected, final(deployment.read(topics))):
+    while differences(expected, final(deployment.read(COMPARED))):
         assert again.poll() is None, deployment.logs()
         assert time.monotonic() < limit, (
-            f"{differences(expected, final(deployment.read(topics)))}\n{deployment.logs()}"
+            f"{differences(expected, final(deployment.read(COMPARED)))}\n{deployment.logs()}"
         )
         time.sleep(0.5)

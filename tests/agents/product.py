@@ -29,6 +29,15 @@ from streams.stages import Output
 ROOT = Path(__file__).parents[2]
 SECRET = "not a secret, this is a test"
 END_MS = 1_780_000_000_000
+COMPARED = (
+    "sessions",
+    "enriched-page-views",
+    "session-revisions",
+    "page-scores",
+    "purchase-associations",
+    "dead-end-alerts",
+)
+"""Topics whose last revisions are a function of what was sent."""
 Record = dict[str, Any]
 Final = dict[str, dict[Any, Record]]
 
@@ -43,15 +52,27 @@ def shop_events(hours: float, sessions_per_hour: float, seed: int = 7) -> list[F
     ]
 
 
+def and_store_orders(events: Iterable[FileEvent]) -> list[FileEvent]:
+    """Add to a shop's events an order in a store by each customer, an hour after he was seen first."""
+    together = list(events)
+    seen: dict[str, int] = {}
+    for event in together:
+        customer = json.loads(event.value or b"").get("customer_id")
+        if event.topic == "page-views" and customer is not None and event.occurred_at is not None:
+            seen.setdefault(customer, event.occurred_at)
+    for customer, at in seen.items():
+        order = {
+            "event_id": f"store-{customer}", "order_id": f"store-{customer}", "customer_id": customer,
+            "occurred_at": at + 3_600_000, "channel": "store", "status": "placed", "currency": "EUR",
+            "total": "30",
+        }  # fmt: skip
+        together.append(FileEvent("orders", json.dumps(order).encode(), at + 3_600_000))
+    return sorted(together, key=lambda event: event.occurred_at or 0)
+
+
 def final(outputs: Iterable[tuple[str, Record]]) -> Final:
     """What a reader sees who keeps the last revision of an id; without scores, revisions and retractions."""
-    last: Final = {
-        "sessions": {},
-        "enriched-page-views": {},
-        "page-scores": {},
-        "purchase-associations": {},
-        "dead-end-alerts": {},
-    }
+    last: Final = {topic: {} for topic in COMPARED}
     for topic, record in outputs:
         if topic not in last:
             continue
@@ -59,10 +80,11 @@ def final(outputs: Iterable[tuple[str, Record]]) -> Final:
         held = last[topic].get(key)
         if held is None or held.get("revision", 1) <= record.get("revision", 1):
             last[topic][key] = dict(record)
-    last["sessions"] = {k: r for k, r in last["sessions"].items() if r["status"] != "retracted"}
+    for topic in ("sessions", "session-revisions"):
+        last[topic] = {k: r for k, r in last[topic].items() if r["status"] != "retracted"}
     # Interactions come by another topic than views: which of a session's events is seen first may differ.
     left_out = ("revision", "status", "p_purchase", "p_exit", "model_version")
-    for topic in ("sessions", "enriched-page-views", "page-scores", "purchase-associations"):
+    for topic in COMPARED[:-1]:
         names = (*left_out, "session_id") if topic == "enriched-page-views" else left_out
         for record in last[topic].values():
             for name in names:
@@ -79,7 +101,7 @@ def replayed(
     def write(output: Output, line: bytes) -> None:
         outputs.append((output.topic, json.loads(line)))
 
-    counts = {"visitor-events": partitions, "site-events": 1}
+    counts = {"visitor-events": partitions, "customer-events": partitions, "site-events": 1}
     replay = Replay(stages(settings, SECRET, counts), settings, counts, write)
     for event in events:
         replay.feed(*event)
@@ -162,13 +184,16 @@ class Deployment:
         consumer.close()
         return sizes
 
-    def wait_until_done(self, seconds: float = 120.0) -> None:
+    def wait_until_done(
+        self,
+        seconds: float = 120.0,
+        logs: Sequence[str] = ("visitor-events", "customer-events", "site-events"),
+    ) -> None:
         """Until each log in the order of the data has been read up to where it ended a moment ago."""
         limit = time.monotonic() + seconds
         for topics in (
             ["page-views", "interactions", "orders", "identities"],
-            ["visitor-events"],
-            ["site-events"],
+            *([log] for log in logs),
         ):
             time.sleep(1.5)  # the last mark follows the last event
             ends = self._ends(topics)

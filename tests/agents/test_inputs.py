@@ -15,7 +15,7 @@ from kafka import KafkaProducer
 from agents.broker import EmbeddedKafka
 from streams.event_files import INPUTS, Format, find_files, read_events
 from streams.settings import Settings
-from tests.agents.product import Deployment, differences, final, replayed
+from tests.agents.product import COMPARED, Deployment, differences, final, replayed
 
 DATA = Path(__file__).parents[1] / "data"
 VIEW = {"event_id": "e", "visitor_id": "v", "occurred_at": 1_700_000_000_000, "url": "https://shop.example/a"}
@@ -75,7 +75,7 @@ def test_any_bytes_on_any_input_topic_leave_the_worker_alive(deployment: Deploym
     sent: dict[tuple[str, int, int], bytes | None] = {}
     worker = deployment.worker()
     futures = []
-    for topic in (*INPUTS, "visitor-events", "site-events"):
+    for topic in (*INPUTS, "visitor-events", "customer-events", "site-events"):
         for value in [*ODD, *generated]:
             future = producer.send(deployment.prefix + topic, value=value, key=b"k", partition=0)
             futures.append((topic, value, future))
@@ -114,6 +114,5 @@ def test_files_give_the_same_on_kafka_and_without(deployment: Deployment, file: 
     deployment.publish(events)
     deployment.end(rules)
     deployment.wait_until_done()
-    outputs = ["sessions", "enriched-page-views", "page-scores", "purchase-associations", "dead-end-alerts"]
-    got = final(deployment.read(outputs))
+    got = final(deployment.read(COMPARED))
     assert differences(expected, got) == {}

@@ -13,11 +13,10 @@ from schemas.decoding import MAX_RECORD_BYTES
 from schemas.topics import KAFKA_RECORD_BYTES
 from streams.event_files import FileEvent
 from streams.settings import Settings
-from tests.agents.product import END_MS, Deployment, Record, differences, final, replayed
+from tests.agents.product import COMPARED, END_MS, Deployment, Record, differences, final, replayed
 
 WIDE = "\U0001f600"
 """Four bytes, and one character."""
-OUTPUTS = ["sessions", "enriched-page-views", "page-scores", "purchase-associations", "dead-end-alerts"]
 
 
 def event(topic: str, number: int, **fields: object) -> FileEvent:
@@ -70,7 +69,7 @@ def test_the_largest_inputs_and_the_largest_visitor_stop_no_worker(deployment: D
     again = deployment.worker("b")  # an empty disk: the state comes from its changelog
     deployment.wait_until_done()
     assert again.poll() is None, deployment.logs()
-    assert differences(expected, final(deployment.read(OUTPUTS))) == {}
+    assert differences(expected, final(deployment.read(COMPARED))) == {}
     rejected = deployment.read(["rejected-events"])
     assert [record["reason"] for _, record in rejected] == ["too_large"]
     rows = deployment.state_bytes("sessions")

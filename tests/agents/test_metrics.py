@@ -38,6 +38,8 @@ def test_counts_of_a_stage_become_metrics_and_are_emptied(server: metrics.Server
             ("rejected", "not_json"): 2,
             ("late", ""): 3,
             ("sessions_closed", "purchased"): 4,
+            ("exits", "dead_end"): 6,
+            ("session_revisions", "retracted"): 7,
             ("never heard of", "x"): 5,
         }
     )
@@ -50,6 +52,8 @@ def test_counts_of_a_stage_become_metrics_and_are_emptied(server: metrics.Server
     assert grew('culdesac_rejected_events_total{reason="not_json"}') == 2
     assert grew('culdesac_late_events_total{stage="sessions"}') == 3
     assert grew('culdesac_closed_sessions_total{outcome="purchased"}') == 4
+    assert grew('culdesac_closed_session_exits_total{reason="dead_end"}') == 6
+    assert grew('culdesac_session_revisions_total{status="retracted"}') == 7
     assert grew('culdesac_stage_counts_total{stage="sessions"}') == 5
     assert not counts
 

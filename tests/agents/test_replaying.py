@@ -40,8 +40,17 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("shop")
     config = ShopConfig(seed=4, hours=9, sessions_per_hour=300, pages=40)
     write_shop(replace(config, plan=demo_plan(config)), folder)
+    first = json.loads((folder / "page-views.ndjson").read_bytes().splitlines()[0])
+    looked, bought = first["occurred_at"], first["occurred_at"] + 2 * HOUR_MS
+    view = {"event_id": "looked", "visitor_id": "later", "customer_id": "later", "url": first["url"]}
+    order = {
+        "event_id": "bought", "order_id": "bought", "customer_id": "later", "channel": "store",
+        "status": "placed", "currency": "EUR", "total": "5",
+    }  # fmt: skip
     with (folder / "page-views.ndjson").open("ab") as stream:
-        stream.write(b"nonsense\n")
+        stream.write(json.dumps(view | {"occurred_at": looked}).encode() + b"\nnonsense\n")
+    with (folder / "orders.ndjson").open("ab") as stream:
+        stream.write(json.dumps(order | {"occurred_at": bought}).encode() + b"\n")
     return folder
 
 

@@ -113,7 +113,7 @@ def test_lists_and_pairs_are_read_from_the_environment() -> None:
         ("PARTITIONS", "visitors=many", "counts of inputs, visitors"),
         ("PARTITIONS", "visitor-events=4", "counts of inputs, visitors"),
         ("PARTITIONS", "visitors=0", "from 1"),
-        ("STAGES", "intake,magic", "out of intake, sessions, pages, models"),
+        ("STAGES", "intake,magic", "out of intake, sessions, customers, pages, models"),
         ("LOG_LEVEL", "loud", "one of DEBUG"),
         ("PSEUDONYMISE", "perhaps", "true or false"),
         ("KAFKA", "localhost", "host:port"),

@@ -13,23 +13,33 @@ import pytest
 
 from agents.broker import EmbeddedKafka
 from streams.settings import HOUR_MS, Settings
-from tests.agents.product import Deployment, differences, final, replayed, shop_events
+from tests.agents.product import (
+    COMPARED,
+    Deployment,
+    and_store_orders,
+    differences,
+    final,
+    replayed,
+    shop_events,
+)
+from tests.streams.made_up_customers import SETTINGS as MADE_UP
+from tests.streams.made_up_customers import made_up_events
 
 SETTINGS = Settings(warm_up_ms=3 * HOUR_MS)
 ENVIRONMENT = {"CULDESAC_WARM_UP": "3h"}
-OUTPUTS = ["sessions", "enriched-page-views", "page-scores", "purchase-associations", "dead-end-alerts"]
 
 
 @pytest.fixture
 def deployment(kafka: EmbeddedKafka, tmp_path: Path) -> Iterator[Deployment]:
-    deployment = Deployment(kafka.bootstrap, tmp_path, ENVIRONMENT)
+    deployment = Deployment(kafka.bootstrap, tmp_path, dict(ENVIRONMENT))
     yield deployment
     deployment.close()
 
 
 def test_kafka_equals_replay_also_after_ten_kills(deployment: Deployment) -> None:
-    events = shop_events(hours=9, sessions_per_hour=250)
+    events = and_store_orders(shop_events(hours=9, sessions_per_hour=250))
     expected = final(replayed(events, SETTINGS))
+    assert len(expected["session-revisions"]) > 10
     assert expected["dead-end-alerts"], "nothing was found: the test would say nothing about alerts"
     source = random.Random(3)
     cuts = [len(events) * part // 11 for part in range(12)]
@@ -43,7 +53,7 @@ def test_kafka_equals_replay_also_after_ten_kills(deployment: Deployment) -> Non
     deployment.end(SETTINGS)
     worker = deployment.worker()
     deployment.wait_until_done()
-    assert differences(expected, final(deployment.read(OUTPUTS))) == {}
+    assert differences(expected, final(deployment.read(COMPARED))) == {}
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(20) == 0, deployment.logs()
     copies = Counter(record["id"] for _, record in deployment.read(["enriched-page-views"]))
@@ -57,21 +67,54 @@ def test_kafka_equals_replay(deployment: Deployment) -> None:
     deployment.end(SETTINGS)
     deployment.worker()
     deployment.wait_until_done()
-    assert differences(expected, final(deployment.read(OUTPUTS))) == {}
+    assert differences(expected, final(deployment.read(COMPARED))) == {}
+
+
+def test_customers_who_buy_later_are_the_same_on_kafka_also_after_a_kill(deployment: Deployment) -> None:
+    deployment.environment |= {
+        "CULDESAC_SITE": MADE_UP.site, "CULDESAC_BOUGHT_LATER": "2d", "CULDESAC_PSEUDONYMISE": "false",
+    }  # fmt: skip
+    del deployment.environment["CULDESAC_WARM_UP"]
+    events = made_up_events(4)
+    expected = final(replayed(events, MADE_UP))
+    assert len(expected["session-revisions"]) > 15
+    middle = len(events) // 2
+    worker = deployment.worker()
+    deployment.publish(events[:middle])
+    deployment.wait_until_done()
+    worker.kill()
+    worker.wait()
+    deployment.publish(events[middle:])
+    deployment.end(MADE_UP)
+    deployment.worker()
+    deployment.wait_until_done()
+    assert differences(expected, final(deployment.read(COMPARED))) == {}
 
 
 def test_workers_may_share_out_the_stages(deployment: Deployment) -> None:
     events = shop_events(hours=5, sessions_per_hour=100)
     deployment.publish(events)
     deployment.end(SETTINGS)
-    for name, stages in (("a", "intake"), ("b", "sessions"), ("c", "pages, models"), ("d", "models, pages")):
+    for name, stages in (
+        ("a", "intake"),
+        ("b", "sessions, customers"),
+        ("c", "pages, models"),
+        ("d", "models, pages"),
+    ):
         deployment.environment["CULDESAC_STAGES"] = stages
         deployment.worker(name)
     deployment.wait_until_done()
-    assert differences(final(replayed(events, SETTINGS)), final(deployment.read(OUTPUTS))) == {}
+    assert differences(final(replayed(events, SETTINGS)), final(deployment.read(COMPARED))) == {}
 
 
-@pytest.mark.parametrize("stages", ["pages", "intake, sessions, models"])
+def test_sessions_are_not_run_without_customers(deployment: Deployment) -> None:
+    deployment.environment["CULDESAC_STAGES"] = "intake, sessions, pages, models"
+    assert deployment.worker().wait(30) == 2
+    assert "name customers as well" in deployment.logs()
+    assert "Traceback" not in deployment.logs()
+
+
+@pytest.mark.parametrize("stages", ["pages", "intake, sessions, customers, models"])
 def test_stages_of_one_topic_are_not_torn_apart(deployment: Deployment, stages: str) -> None:
     deployment.environment["CULDESAC_STAGES"] = stages
     assert deployment.worker().wait(30) == 2

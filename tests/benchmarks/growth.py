@@ -131,7 +131,9 @@ def visitors(counts: Sequence[int] = (10_000, 100_000, 1_000_000), clicks: int =
     for number in counts:
         with tempfile.TemporaryDirectory() as folder:
             store = Store(Path(folder) / "sessions" / "0", Sessions.state_format)
-            processor = LogProcessor(Sessions(Settings(), partitions=1), 0, store, RECORDS_IN_MEMORY)
+            processor = LogProcessor(
+                Sessions(Settings(), partitions=1, customers=1), 0, store, RECORDS_IN_MEMORY
+            )
             state = processor.context.state
             some = rows(number)
             while chunk := list(islice(some, BATCH)):

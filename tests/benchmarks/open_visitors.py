@@ -69,7 +69,8 @@ def measure(counts: list[int], held: int) -> None:
     """Grow one state, and print what it takes at each of these numbers of visitors."""
     with tempfile.TemporaryDirectory() as folder:
         store = None if held < 0 else Store(Path(folder) / "sessions" / "0", Sessions.state_format)
-        processor = LogProcessor(Sessions(Settings(), partitions=1), 0, store, None if held < 0 else held)
+        stage = Sessions(Settings(), partitions=1, customers=1)
+        processor = LogProcessor(stage, 0, store, None if held < 0 else held)
         gc.collect()
         before = rss_mb(os.getpid())
         done = 0

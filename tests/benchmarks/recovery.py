@@ -41,7 +41,7 @@ CHANGELOG = "culdesac-sessions-changelog"
 
 def rows(visitors: int) -> Iterator[tuple[bytes, bytes]]:
     """State rows of open visitors, all after the first one's."""
-    processor = LogProcessor(Sessions(Settings(), partitions=1), 0)
+    processor = LogProcessor(Sessions(Settings(), partitions=1, customers=1), 0)
     for step in range(VIEWS_EACH):
         processor.apply_record(step, START_MS, view_of(0, step))
     key = visitor_key("shop.example", view_of(0, 0).visitor_id).encode()

@@ -32,6 +32,7 @@ STAGES = (
     ("pages", ("/streams/pages.py", "/streams/page_scoring.py")),
     ("models", ("/streams/models.py",)),
     ("sessions", ("/streams/sessions.py",)),
+    ("customers", ("/streams/customers.py",)),
     ("intake", ("/streams/intake.py",)),
 )
 OUTER = (

@@ -12,7 +12,7 @@ from kafka.errors import KafkaError
 
 from streams.event_files import INPUTS
 
-LOGS = (*INPUTS, "visitor-events", "site-events")
+LOGS = (*INPUTS, "visitor-events", "customer-events", "site-events")
 """What the stages read, in the order of the data."""
 OUTPUTS = ("sessions",)
 EVERY_S = 0.2
@@ -118,6 +118,7 @@ class Pulse:
         # What follows from an offset is there before it is committed: outputs, and marks of the inputs.
         self.until_read(INPUTS, limit_s, said)
         self.until_read(("visitor-events",), limit_s, said)
+        self.until_read(("customer-events",), limit_s, said)
         self.until_read(("site-events",), limit_s, said)
 
     def until_read(self, topics: Sequence[str], limit_s: float, said: Callable[[], str]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from streams.event_files import INPUTS, FileEvent
-from tests.agents.product import shop_events
+from tests.agents.product import and_store_orders, shop_events
 from tests.faults.bench import Bench
 from tests.faults.faults import FAULTS, Fault, kill
 
@@ -41,8 +41,8 @@ class Scenario:
 
 
 def shop(seed: int) -> list[FileEvent]:
-    """What all scenarios send: some hours of a shop."""
-    return shop_events(HOURS, SESSIONS_PER_HOUR, seed)
+    """What all scenarios send: some hours of a shop, whose customers buy in a store as well."""
+    return and_store_orders(shop_events(HOURS, SESSIONS_PER_HOUR, seed))
 
 
 def begin(bench: Bench, share: float, workers: int = 1) -> None:

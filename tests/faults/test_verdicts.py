@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.agents.product import Record, replayed, shop_events
+from tests.agents.product import Record, and_store_orders, replayed, shop_events
 from tests.faults.bench import SETTINGS
 from tests.faults.verdicts import Position, Verdict, Written, judge
 
@@ -18,7 +18,7 @@ Change = Callable[[list[Written]], object]
 
 @pytest.fixture(scope="module")
 def replay() -> Replay:
-    return replayed(shop_events(hours=4, sessions_per_hour=60), SETTINGS)
+    return replayed(and_store_orders(shop_events(hours=4, sessions_per_hour=60)), SETTINGS)
 
 
 @pytest.fixture(scope="module")

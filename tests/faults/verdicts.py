@@ -8,15 +8,8 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from tests.agents.product import Final, Record, differences, final
+from tests.agents.product import COMPARED, Final, Record, differences, final
 
-COMPARED = (
-    "sessions",
-    "enriched-page-views",
-    "page-scores",
-    "purchase-associations",
-    "dead-end-alerts",
-)
 LETTERED = (*COMPARED, "rejected-events", "model-snapshots", "model-reports")
 """Whose copies must be equal to the letter, scores of models too: a record is made anew from the same log."""
 COUNTS = ("page", "template", "site", "views", "exits", "dead_end_exits", "exit_reasons")

@@ -27,12 +27,14 @@ PINNED = {  # name: partitions by COUNTS, retention in days or None where compac
     "rejected-events": (5, 7),
     "sessions": (5, 7),
     "enriched-page-views": (5, 7),
+    "session-revisions": (5, 30),
     "page-scores": (5, None),
     "purchase-associations": (5, None),
     "dead-end-alerts": (5, 90),
     "model-snapshots": (5, None),
     "model-reports": (5, 90),
     "culdesac-sessions-changelog": (2, None),
+    "culdesac-customers-changelog": (3, None),
     "culdesac-pages-changelog": (4, None),
     "culdesac-models-changelog": (4, None),
 }
@@ -73,6 +75,7 @@ def test_internal_topics_are_these() -> None:
         "site-events",
         "secret-claims",
         "culdesac-sessions-changelog",
+        "culdesac-customers-changelog",
         "culdesac-pages-changelog",
         "culdesac-models-changelog",
     }
@@ -107,7 +110,9 @@ def test_every_output_has_an_id_and_names_its_schema(topic: Topic) -> None:
     assert "id" in topic.type.__struct_fields__
 
 
-@pytest.mark.parametrize("name", ["sessions", "page-scores", "dead-end-alerts", "model-snapshots"])
+@pytest.mark.parametrize(
+    "name", ["sessions", "session-revisions", "page-scores", "dead-end-alerts", "model-snapshots"]
+)
 def test_what_can_change_has_a_revision(name: str) -> None:
     assert "revision" in TOPICS[name].type.__struct_fields__
 

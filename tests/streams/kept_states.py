@@ -2,7 +2,7 @@
 
 A file holds for each stage a part of its log, and the rows and the fence after the first half of it. To make one
 for the present format, from logs of ``{"topic": …, "timestamp": …, "value": …}`` a line:
-``python -m tests.streams.kept_states LOGS OUT``.
+``python -m tests.streams.kept_states LOGS OUT [STAGE…]``.
 """
 
 from __future__ import annotations
@@ -81,11 +81,12 @@ def read(file: Path) -> dict[str, Kept]:
     return msgspec.json.decode(gzip.decompress(file.read_bytes()), type=dict[str, Kept])
 
 
-def main(logs: Path, out: Path) -> None:
-    """Make a file of states."""
+def main(logs: Path, out: Path, *names: str) -> None:
+    """Make a file of states, of all stages if none is named."""
     lines: list[dict[str, Any]] = [json.loads(line) for line in logs.read_text().splitlines()]
     kept = {}
-    for name, stage in STAGES.items():
+    for name in names or STAGES:
+        stage = STAGES[name]
         log = [
             Record(line["timestamp"], msgspec.Raw(line["value"].encode()))
             for line in lines
@@ -96,4 +97,4 @@ def main(logs: Path, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:])

@@ -22,8 +22,9 @@ STAGES = {
 
 LAYOUTS: Mapping[str, tuple[int, str]] = {
     "sessions": (4, "8338fbfccfda"),
-    "pages": (4, "c925ef267f03"),
-    "models": (2, "5bfc70ddffe5"),
+    "customers": (1, "4e19ebadcd78"),
+    "pages": (5, "c925ef267f03"),
+    "models": (3, "5bfc70ddffe5"),
 }
 """Stage to the number of its format and a digest of its layout."""
 

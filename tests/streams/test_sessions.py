@@ -331,14 +331,17 @@ def test_clicks_of_a_visitor_beyond_what_a_record_can_hold_are_refused(
     assert len(run.end().final()) == 5
 
 
-def test_sites_are_told_once_a_minute_how_far_this_partition_has_come() -> None:
+def test_customers_and_sites_are_told_once_a_minute_how_far_this_partition_has_come() -> None:
     run = Run().send(view(0)).mark(30 * SECOND_MS)
     told = run.kept.marks[-1]
-    assert told == Mark(1, (Progress("visitor-events/0", 2, BEGINNING + 30 * SECOND_MS),))
+    progress = (Progress("visitor-events/0", 2, BEGINNING + 30 * SECOND_MS),)
+    assert told == Mark(1 + 2, progress), "sites are fed by two partitions of the customers' log as well"
+    assert run.kept.customer_marks[-1] == Mark(1, progress)
     run.mark(ONE_MINUTE - 1)
     assert run.kept.marks[-1] is told
+    assert len(run.kept.customer_marks) == len(run.kept.marks)
     outputs = run.processor.apply(run.offset, 0, _mark(run, 2 * HOUR_MS))
-    assert [output.topic for output in outputs][-2:] == ["site-events", "site-events"]
+    assert [output.topic for output in outputs][-3:] == ["site-events", "customer-events", "site-events"]
     assert isinstance(outputs[-1].value, Mark), "it comes after all that became due"
     assert (outputs[-1].key, outputs[-1].partition) == ("", EVERY_PARTITION)
     assert run.processor.context.watermark > UNKNOWN_MS

@@ -11,6 +11,7 @@ from schemas.dead_end_alerts import DeadEndAlert
 from schemas.enriched_page_views import EnrichedPageView
 from schemas.page_scores import PageScore
 from schemas.rejected_events import RejectedEvent
+from schemas.session_revisions import SessionRevision
 from schemas.sessions import Session
 from streams.settings import DAY_MS, Settings
 from streams.stages import Output
@@ -82,6 +83,35 @@ def test_a_retracted_session_never_was() -> None:
     summary.add(session("a", 2, status="retracted"))
     figures = summary.figures(NO_COUNTS)["sessions"]
     assert (figures["closed"], figures["page_views"], figures["bots"], figures["by_outcome"]) == (0, 0, 0, {})
+
+
+def revision(session_id: str, customer: str = "c", number: int = 1, status: str = "revised") -> Output:
+    value = SessionRevision(
+        id=f"{session_id}{customer}", revision=number, status=status, session_id=session_id, visitor_id="v",  # type: ignore[arg-type]
+        customer_id=customer, site="s", ended_at="2026-03-01T12:10:00.000Z",
+    )  # fmt: skip
+    return output("session-revisions", value)
+
+
+def test_a_dead_end_of_who_bought_later_counts_as_that_until_it_is_taken_back() -> None:
+    summary = Summary()
+
+    def reasons() -> object:
+        return summary.figures(NO_COUNTS)["sessions"]["by_exit_reason"]
+
+    summary.add(session("a"))
+    summary.add(revision("a"))
+    assert reasons() == {"bought_later": 1}
+    summary.add(revision("a", customer="d"))
+    summary.add(revision("a", number=2, status="retracted"))
+    assert reasons() == {"bought_later": 1}, "it is another customer's now"
+    summary.add(session("a", 2, exit_reason="purchased"))
+    assert reasons() == {"purchased": 1}
+    summary.add(session("a", 3, exit_reason="dead_end"))
+    summary.add(revision("a", customer="d", number=2, status="retracted"))
+    assert reasons() == {"dead_end": 1}
+    summary.add(revision("unknown"))
+    assert reasons() == {"dead_end": 1}
 
 
 def test_of_more_sessions_than_are_remembered_none_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:

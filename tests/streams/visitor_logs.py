@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from schemas.customer_events import SessionSummary
 from schemas.enriched_page_views import EnrichedPageView
 from schemas.marks import Mark, Progress
 from schemas.rejected_events import RejectedEvent
@@ -114,7 +115,9 @@ class Kept:
     examples: list[SessionExample] = field(default_factory=list)
     corrections: list[SessionCorrection] = field(default_factory=list)
     rejected: list[RejectedEvent] = field(default_factory=list)
+    summaries: list[SessionSummary] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
+    customer_marks: list[Mark] = field(default_factory=list)
     log: list[tuple[str, str, int]] = field(default_factory=list)
 
     def take(self, outputs: Iterable[Output]) -> None:
@@ -138,7 +141,10 @@ class Kept:
             elif isinstance(value, SessionCorrection):
                 self.corrections.append(value)
             elif isinstance(value, Mark):
-                self.marks.append(value)
+                (self.marks if output.topic == "site-events" else self.customer_marks).append(value)
+            elif isinstance(value, SessionSummary):
+                assert (output.topic, output.key) == ("customer-events", value.customer_id)
+                self.summaries.append(value)
             else:
                 assert isinstance(value, RejectedEvent)
                 self.rejected.append(value)
@@ -187,7 +193,7 @@ class Run:
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or Settings()
-        self.stage = Sessions(self.settings, partitions=1)
+        self.stage = Sessions(self.settings, partitions=1, customers=2)
         self.processor = LogProcessor(self.stage, 0)
         self.rows: dict[bytes, bytes] = {}
         self.kept = Kept()
