@@ -46,7 +46,12 @@ class PurchaseAssociation(
     template: Annotated[str | None, Meta(description="Kind of page.")] = None
     site: Annotated[Id, Meta(description="Shop that it belongs to.")]
     as_of: Annotated[UtcTime, Meta(description="Event time up to which it counts.")]
-    sessions: Annotated[Count, Meta(description="Sessions that saw it before they purchased, if they did.")]
+    sessions: Annotated[
+        Count,
+        Meta(
+            description="Sessions credited to it; where there are none, as of a cart, credit is no finding."
+        ),
+    ]
     credit: Annotated[float, Meta(description="Purchases associated with it beyond the expected, shrunk.")]
     credit_low: Annotated[float, Meta(description="Lower end of the 95 % interval of the credit.")]
     credit_high: Annotated[float, Meta(description="Upper end of it.")]
