@@ -72,7 +72,10 @@ def test_what_changes_nothing_that_is_compared_is_told_and_left_out(tmp_path: Pa
 
 def test_the_full_file_can_be_the_other_one(tmp_path: Path) -> None:
     found = other_settings(WorkerSettings(), DEPLOY / "settings.full.toml")
-    assert [change["setting"] for change in found.differing] == ["template_rules"]
+    assert [change["setting"] for change in found.differing] == [
+        "template_rules",
+        "content_groups",
+    ]
     assert len(found.lines) == 1 + len(WITHOUT_EFFECT)
 
 
