@@ -48,7 +48,7 @@ def alert_table(alerts: list[dict[str, Any]]) -> Table:
     """Alerts, one a row."""
     table = Table(title="Alerts")
     table.add_column("Dead end", overflow="fold")
-    for title in ("Status", "Since", "Resolved", "Views", "Exits", "Expected"):
+    for title in ("Status", "Since", "Resolved", "Views", "Exits", "Expected", "At stake", "Cause"):
         table.add_column(title, no_wrap=True)
     for alert in alerts:
         table.add_row(
@@ -59,8 +59,34 @@ def alert_table(alerts: list[dict[str, Any]]) -> Table:
             f"{alert['views']:,}",
             f"{alert['exits']:,}",
             f"{alert['expected_exits']:,.0f}",
+            money(alert),
+            cause(alert["cause"]),
         )
     return table
+
+
+def cause(name: str) -> str:
+    """Name of a cause as a person reads it.
+
+    Examples
+    --------
+    >>> cause("bot_wave"), cause("unknown")
+    ('bot wave', '')
+    """
+    return "" if name == "unknown" else name.replace("_", " ")
+
+
+def money(record: Mapping[str, Any]) -> str:
+    """Money at stake of an alert or a page, with its currency.
+
+    Examples
+    --------
+    >>> money({"money_at_stake": "150", "currency": "EUR"}), money({})
+    ('150 EUR', '')
+    """
+    if not record.get("money_at_stake"):
+        return ""
+    return f"{record['money_at_stake']} {record.get('currency') or ''}"
 
 
 def subject(scope: str, value: str | None, page: str) -> str:
@@ -96,14 +122,13 @@ def _dead_ends(pages: list[dict[str, Any]]) -> Table:
     for title in ("Views", "Exits", "Expected", "Excess", "At stake"):
         table.add_column(title, no_wrap=True)
     for page in pages:
-        money = f"{page['money_at_stake']} {page.get('currency') or ''}" if page.get("money_at_stake") else ""
         table.add_row(
             page["page"],
             f"{page['views']:,}",
             f"{page['exits']:,}",
             f"{page['expected_exits']:,.0f}",
             f"{page['excess_exits']:,.0f}",
-            money,
+            money(page),
         )
     return table
 

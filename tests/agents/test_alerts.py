@@ -82,7 +82,12 @@ def test_a_wider_alert_names_its_scope_and_its_worst_page() -> None:
     line = alert_line(alert(scope="template", value="cart", status="updated"))
     assert "template cart, worst: shop.example/cart" in line
     assert line.startswith("2026-03-01 12:30  updated")
-    assert "700 of 1,200 views went no further, 300 expected" in line
+    assert line.endswith("700 of 1,200 views went no further, 300 expected")
+
+
+def test_a_line_says_what_is_at_stake_and_why() -> None:
+    line = alert_line(alert(cause="bot_wave", money_at_stake="150", currency="EUR"))
+    assert line.endswith("700 of 1,200 views went no further, 300 expected, 150 EUR at stake (bot wave)")
 
 
 def test_a_folder_without_alerts_and_a_broken_line_are_one_line(tmp_path: Path) -> None:
