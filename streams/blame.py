@@ -30,6 +30,8 @@ RECENT_HALF_LIFE_MS = 10 * MINUTE_MS
 """Of the sums that tell where visitors are lost just now."""
 CERTAIN = 20.0
 """Evidence beyond which an alert waits no longer for it to show where the fault is."""
+ACCOUNTED, LATELY_MS = 0.5, 2 * HOUR_MS
+"""Where pages with an alert lose this part of what a scope has lost lately, they are to blame."""
 NEARLY_ALL = 0.9
 """A scope with this part of the site's variance can't be told from it: the site stands for both."""
 HOLD_MS = 12 * HOUR_MS
@@ -140,6 +142,8 @@ class Blame:
         is_held = bool(self.wide.open) and self.holds(at_ms)
         if is_held or mine.residual <= 0.0:  # then what was before still outweighs what is now
             return False
+        if self._is_accounted_for(scope, record):
+            return False
         doubtful: set[Place] = {"inside"} if evidence > CERTAIN else {"inside", "unknown"}
         for page in self.wide.suspects:
             of_page = self.page(page)
@@ -161,6 +165,26 @@ class Blame:
             if is_part and place_of(theirs, whole) in doubtful:
                 return False
         return True
+
+    def _is_accounted_for(self, scope: str, record: ScopeRecord) -> bool:
+        """Tell whether what a scope has lost lately is mostly lost on pages that have an alert.
+
+        Where there are few views, what was lost in the last minutes tells too little, and evidence grows for hours.
+        """
+        since_ms = record.suspicion.since_ms
+        if since_ms is None or not self.wide.alerting:
+            return False
+        since_ms = max(since_ms, record.recent.at_ms - LATELY_MS)
+        share = 1.0
+        if not scope.startswith("template:") and scope != SITE:
+            whole = self.scope(SITE).recent.variance
+            share = min(1.0, record.recent.variance / whole) if whole > 0.0 else 1.0
+        on_pages = 0.0
+        for page in self.wide.alerting:
+            of_page = self.page(page)
+            if covers(scope, of_page.template):
+                on_pages += max(0.0, of_page.suspicion.excess_since(since_ms))
+        return share * on_pages > ACCOUNTED * record.suspicion.excess_since(since_ms)
 
     def page_subject(self, page: str, record: PageRecord) -> Subject:
         """Name what an alert about a page is about."""

@@ -154,6 +154,10 @@ class Suspicion(msgspec.Struct, array_like=True):
         """Stalls beyond the expected."""
         return self.stalls - self.expected
 
+    def excess_since(self, at_ms: int) -> float:
+        """Stalls beyond the expected of the stretches that begin at a time or later (≥)."""
+        return sum(bucket.stalls - bucket.expected for bucket in self.series if bucket.start_ms >= at_ms)
+
     @property
     def missing_orders(self) -> float:
         """Orders that were to be expected and did not come, at least 0."""

@@ -8,9 +8,13 @@ import pytest
 
 from schemas.dead_end_alerts import DeadEndAlert
 from schemas.site_events import Cell, PageMinute
+from streams.blame import Blame
 from streams.evidence import DecayedSums
+from streams.memory_states import MemoryState
+from streams.page_records import STATE_TYPES, PageRecord, ScopeRecord
 from streams.scopes import place_of
 from streams.settings import HOUR_MS, MINUTE_MS
+from streams.symptoms import MinuteCounts
 from tests.streams.site_logs import BROKEN_FROM, HORIZON_MS, REST, Run, minute, ms
 
 PAGES = {
@@ -130,6 +134,29 @@ def test_a_page_that_was_broken_long_before_keeps_its_alert() -> None:
         ]
     )
     assert changes(run) == [("opened", "page", "boots"), ("opened", "template", "help")]
+
+
+@pytest.mark.parametrize(
+    ("on_page", "elsewhere", "is_template"),
+    [(5, 1, False), (5, 4, False), (5, 6, True), (0, 5, True)],
+)
+def test_a_template_is_not_to_blame_for_what_is_lost_on_a_page_with_an_alert(
+    on_page: int, elsewhere: int, is_template: bool
+) -> None:
+    """Few views: the last minutes tell nothing, and evidence has grown for hours."""
+    now_ms, state = 300 * MINUTE_MS, MemoryState(STATE_TYPES)
+    blame = Blame(state, "shop")
+    page, scope = PageRecord("product"), ScopeRecord()
+    for number in range(300):
+        for record, lost in ((page, on_page), (scope, on_page + elsewhere)):
+            counts = MinuteCounts(views=20, stalls=5 + (lost if number >= 60 else 0))
+            record.suspicion.gather(counts, 5.0, number * MINUTE_MS)
+    page.recent, scope.recent = DecayedSums(0.4, 0.5, now_ms), DecayedSums(0.5, 1.0, now_ms)
+    state.put(blame.page_key("boots"), page)
+    state.put(blame.scope_key("template:product"), scope)
+    state.put(blame.scope_key("site:"), ScopeRecord(recent=DecayedSums(0.6, 3.0, now_ms)))
+    blame.wide.suspects, blame.wide.alerting = ["boots"], ["boots"]
+    assert blame.is_scope("template:product", 21.0) == is_template
 
 
 def test_what_stays_is_how_things_are_after_half_a_day_and_pages_are_seen_again() -> None:
