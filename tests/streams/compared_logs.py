@@ -63,7 +63,7 @@ def compared(
     written: list[Difference] = []
     differences = Differences(settle_ms(before, after), written.append)
     sides = [
-        Side(settings, lambda output, side=number: differences.take(side, output))  # type: ignore[misc]
+        Side(settings, lambda output, side=number: differences.take(side, output))  # type: ignore[misc]  # a default binds it
         for number, settings in enumerate((before, after))
     ]
     most_held = 0

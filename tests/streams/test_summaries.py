@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -85,9 +85,11 @@ def test_a_retracted_session_never_was() -> None:
     assert (figures["closed"], figures["page_views"], figures["bots"], figures["by_outcome"]) == (0, 0, 0, {})
 
 
-def revision(session_id: str, customer: str = "c", number: int = 1, status: str = "revised") -> Output:
+def revision(
+    session_id: str, customer: str = "c", number: int = 1, status: Literal["revised", "retracted"] = "revised"
+) -> Output:
     value = SessionRevision(
-        id=f"{session_id}{customer}", revision=number, status=status, session_id=session_id, visitor_id="v",  # type: ignore[arg-type]
+        id=f"{session_id}{customer}", revision=number, status=status, session_id=session_id, visitor_id="v",
         customer_id=customer, site="s", ended_at="2026-03-01T12:10:00.000Z",
     )  # fmt: skip
     return output("session-revisions", value)

@@ -81,7 +81,7 @@ def test_totals_and_exits_are_those_of_two_replays(cut: tuple[Run, Final], usual
         reasons = Counter[str]()
         for pair in figures["exit_reasons"]:
             reasons[pair[side]] += pair["sessions"]
-        reasons.pop(None, None)  # type: ignore[call-overload]
+        reasons.pop(None, None)  # type: ignore[call-overload]  # pairs of what stood on one side only
         assert reasons == Counter(session["exit_reason"] for session in sessions)
         assert figures["pages"][side] == len(outputs["page-scores"])
     assert figures["sessions"]["split"] > 10
