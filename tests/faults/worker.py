@@ -36,14 +36,14 @@ def _shifted_time() -> float:
 # bounds the times of inputs.
 time.time = _shifted_time
 
-from agents import worker  # noqa: E402  # see above
+from agents import worker  # noqa: E402  # the clock has to be shifted first
 from agents.deployments import Deployment  # noqa: E402
 from agents.errors import sentence  # noqa: E402
 from agents.settings import WorkerSettings, load_settings  # noqa: E402
 from streams import intake, user_agents  # noqa: E402
 from streams.flow import stages  # noqa: E402
 from streams.settings import Settings  # noqa: E402
-from tests.agents.constants import set_constants  # noqa: E402  # see above
+from tests.agents.constants import set_constants  # noqa: E402  # the clock has to be shifted first
 from tests.faults import mutants  # noqa: E402
 from tests.faults.switches import CLOCK, CRASH, FILE_BYTES, HELD_MS, MUTANT, STRETCH_S, UNITS  # noqa: E402
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from streams.differences import Difference, Differences
@@ -63,8 +64,7 @@ def compared(
     written: list[Difference] = []
     differences = Differences(settle_ms(before, after), written.append)
     sides = [
-        Side(settings, lambda output, side=number: differences.take(side, output))  # type: ignore[misc]  # a default binds it
-        for number, settings in enumerate((before, after))
+        Side(settings, partial(differences.take, number)) for number, settings in enumerate((before, after))
     ]
     most_held = 0
     for record in [*records, *([AT_THE_END] if tail else [])]:

@@ -78,10 +78,10 @@ def test_totals_and_exits_are_those_of_two_replays(cut: tuple[Run, Final], usual
         assert figures["sessions"]["page_views"][side] == sum(session["page_views"] for session in sessions)
         outcomes = Counter(session["outcome"] for session in sessions)
         assert {name: sides[side] for name, sides in figures["sessions"]["outcomes"].items()} == outcomes
-        reasons = Counter[str]()
+        reasons = Counter[str | None]()
         for pair in figures["exit_reasons"]:
             reasons[pair[side]] += pair["sessions"]
-        reasons.pop(None, None)  # type: ignore[call-overload]  # pairs of what stood on one side only
+        del reasons[None]  # pairs of what stood on one side only
         assert reasons == Counter(session["exit_reason"] for session in sessions)
         assert figures["pages"][side] == len(outputs["page-scores"])
     assert figures["sessions"]["split"] > 10

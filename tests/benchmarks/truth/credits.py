@@ -8,7 +8,7 @@ differ, which is an effect too, and intent draws visitors to some of them, which
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from itertools import pairwise
 from typing import Any
@@ -161,10 +161,8 @@ class _Exposures:
     def effects(self, truth: Truth) -> Floats:
         """Purchases that each page has truly added."""
         pages = np.array(self._pages)
-        effects: Floats = np.bincount(  # type: ignore[assignment]  # with weights they are floats
-            pages, weights=truth.effect(pages, np.array(self._intents)), minlength=self._world.pages
-        )
-        return effects
+        effects = truth.effect(pages, np.array(self._intents))
+        return np.bincount(pages, weights=effects, minlength=self._world.pages).astype(np.float64)
 
 
 class Others:
@@ -175,7 +173,7 @@ class Others:
             page for page in range(world.pages) if TEMPLATES[world.template[page]] not in LEFT_OUT
         } | {PLACEBO}
         self._last_touch: Counter[int] = Counter()
-        self._participation: Counter[int] = Counter()
+        self._participation: defaultdict[int, float] = defaultdict(float)
         self._seen: Counter[int] = Counter()
         self._seen_and_bought: Counter[int] = Counter()
         self._next: Counter[tuple[int, int]] = Counter()
@@ -196,7 +194,7 @@ class Others:
             self.purchases += 1
             self._seen_and_bought.update(shown)
             for page in shown:
-                self._participation[page] += 1 / len(shown)  # type: ignore[assignment]  # a counter of fractions
+                self._participation[page] += 1 / len(shown)
             credited = [page for page in pages if page in self._credited]
             self._last_touch.update(credited[-1:])
 
@@ -209,7 +207,7 @@ class Others:
         }
         return {
             "last_touch": {page: float(self._last_touch[page]) for page in self._seen},
-            "participation": {page: float(self._participation[page]) for page in self._seen},
+            "participation": {page: self._participation[page] for page in self._seen},
             "markov_removal": self._removal(),
             "with_and_without": naive,
         }

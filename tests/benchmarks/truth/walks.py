@@ -71,7 +71,6 @@ def example(world: World, walk: Walk, number: int, due_ms: int) -> SessionExampl
     """Give a walk as the session that it is to the pages stage."""
     last = walk.pages[-1]
     reason = "purchased" if walk.bought else "dead_end"
-    paid = {"revenue": PRICE, "currency": "EUR", "orders": 1} if walk.bought else {}
     return SessionExample(
         origin=(UPSTREAM, number, 0),
         site=SITE,
@@ -91,7 +90,9 @@ def example(world: World, walk: Walk, number: int, due_ms: int) -> SessionExampl
             TEMPLATES[world.template[last]],
             reason,
             "purchased" if walk.bought else "none",
-            **paid,  # type: ignore[arg-type]  # a dictionary has one type for all
+            revenue=PRICE if walk.bought else "0",
+            currency="EUR" if walk.bought else None,
+            orders=int(walk.bought),
         ),
         purchased_at=walk.shown_at[-1] if walk.bought else None,
     )
