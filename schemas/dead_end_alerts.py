@@ -30,6 +30,8 @@ AlertCause: TypeAlias = Literal[
     "campaign_mix",
     "site_change",
     "checkout_outage",
+    "orders_silent",
+    "orders_late",
     "unknown",
 ]
 
@@ -93,7 +95,11 @@ class DeadEndAlert(
     money_at_stake: Annotated[AmountText | None, Meta(description="What the excess may have cost.")] = None
     currency: Annotated[Currency | None, Meta(description="Currency of the money at stake.")] = None
     value: Annotated[
-        str | None, Meta(description="The template, source or device, where the scope is wider than a page.")
+        str | None,
+        Meta(
+            description="The template, source or device, where the scope is wider than a page; of a site `orders`"
+            " where it is not pages but orders that are missing."
+        ),
     ] = None
     part_of: Annotated[Id | None, Meta(description="The wider alert that stands for it now.")] = None
     summary: Annotated[str | None, Meta(description="All that in one sentence.")] = None

@@ -17,7 +17,7 @@ from schemas.timestamps import MAX_MS, format_ms
 from streams.causes import Cause
 from streams.evidence import PageState
 from streams.evidence_packs import contrasts_of, course_of, summary_of
-from streams.page_records import OpenAlert
+from streams.open_alerts import OpenAlert
 from streams.rankings import INTERVAL_QUANTILE, INTERVAL_WIDENING
 from streams.settings import DAY_MS, MINUTE_MS
 from streams.stages import Output
@@ -71,12 +71,16 @@ class Price(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """What an alert is about, what a visitor is worth, why, and, of a wider scope, where most is lost."""
+    """What an alert is about, what a visitor is worth, why, and, of a wider scope, where most is lost.
+
+    `changed_ms` is when it began, where that is not to be read from the stalls.
+    """
 
     subject: Subject
     price: Price
     cause: Cause
     worst_pages: list[str]
+    changed_ms: int | None = None
 
 
 def alert_id(site: str, scope: str, value: str, opened_ms: int) -> str:
@@ -125,6 +129,7 @@ def alert_record(
     error = sqrt(variance + page.noise_variance * variance * variance)
     reach = INTERVAL_WIDENING * INTERVAL_QUANTILE * error
     change = change_of(suspicion)
+    changed_ms = finding.changed_ms if change is None or finding.changed_ms is not None else change.at_ms
     first_ms = page.born_ms if subject.scope == "page" else None
     money = [price.money(lost) for lost in (excess, excess - reach, excess + reach)]
     value = DeadEndAlert(
@@ -154,7 +159,7 @@ def alert_record(
         money_low=money[1],
         money_high=money[2],
         currency=price.currency,
-        changed_at=None if change is None else _time(change.at_ms),
+        changed_at=None if changed_ms is None else _time(changed_ms),
         first_seen_at=None if first_ms is None else _time(first_ms),
         course=course_of(suspicion) or None,
         contrasts=contrasts_of(suspicion) or None,

@@ -12,6 +12,7 @@ from schemas.dead_end_alerts import AlertScope
 from streams.alerts import Finding, Price, Subject
 from streams.causes import cause_of
 from streams.evidence import DecayedSums
+from streams.order_feeds import FEED
 from streams.page_records import (
     PageRecord,
     ScopeRecord,
@@ -23,7 +24,7 @@ from streams.page_records import (
 from streams.scopes import FIRST_VIEW, PRIOR, SITE, Place, place_of
 from streams.settings import HOUR_MS, MINUTE_MS
 from streams.states import KeyedState
-from streams.symptoms import Habits, MinuteCounts
+from streams.symptoms import Habits, MinuteCounts, Suspicion
 from streams.visitors import SEPARATOR
 
 RECENT_HALF_LIFE_MS = 10 * MINUTE_MS
@@ -111,6 +112,25 @@ class Blame:
         since_ms = self.wide.since_ms
         return since_ms is not None and at_ms - since_ms < HOLD_MS
 
+    def teaches(self, at_ms: int) -> bool:
+        """Tell whether what happens now is the usual, from which can be learned."""
+        return not self.holds(at_ms) and not self.wide.feed.holds(at_ms)
+
+    def are_orders(self, suspicion: Suspicion) -> bool:
+        """Tell whether what is lost are orders of which nothing is heard just now."""
+        feed = self.wide.feed
+        return feed.is_suspected and feed.explains(suspicion)
+
+    def is_feed(self) -> bool:
+        """Tell whether the feed of orders is to blame for those that are missing, and nothing that loses more."""
+        wide = self.wide
+        suspected = [self.page(page).suspicion for page in {*wide.suspects, *wide.alerting}]
+        suspected += [self.scope(scope).suspicion for scope in {*wide.watched, *wide.open}]
+        others = max(
+            (other.missing_orders for other in suspected if not wide.feed.explains(other)), default=0.0
+        )
+        return others < ACCOUNTED * wide.feed.suspicion.missing_orders
+
     def watch(self, scope: str, is_watched: bool, at_ms: int) -> None:
         """Note whether there is evidence against a scope."""
         wide = self.wide
@@ -124,6 +144,8 @@ class Blame:
     def is_page(self, record: PageRecord) -> bool:
         """Tell whether a page is to blame for what it loses, and no wider scope."""
         at_ms, template = record.recent.at_ms, record.template
+        if self.are_orders(record.suspicion):
+            return False
         if not self.holds(at_ms):
             return True
         if any(covers(scope, template) for scope in self.wide.open):
@@ -137,6 +159,9 @@ class Blame:
     def is_scope(self, scope: str, evidence: float) -> bool:
         """Tell whether a scope is to blame: no page or narrower scope, and not the whole site."""
         record = self.scope(scope)
+        # Of a source nobody knows how many orders it brings.
+        if self.are_orders(record.suspicion if scope.startswith("template:") else self.wide.feed.suspicion):
+            return False
         at_ms = record.recent.at_ms
         mine = recent(record, at_ms)
         is_held = bool(self.wide.open) and self.holds(at_ms)
@@ -221,6 +246,12 @@ class Blame:
         cause = cause_of(kind, template, record.suspicion, record.habits, share, 0.0)
         subject = self.scope_subject(scope, at_ms)
         return Finding(subject, self.scope_price(scope), cause, self._worst(scope, at_ms))
+
+    def feed_finding(self) -> Finding:
+        """Tell what is known of missing orders: who did not hear of them has not lost them."""
+        feed = self.wide.feed
+        subject = Subject(self._site, "site", FEED.partition(":")[2], "", "")
+        return Finding(subject, Price(0.0, 0.0, None), feed.cause, [], feed.suspicion.since_ms)
 
     def _worst(self, scope: str, at_ms: int) -> list[str]:
         """Give the suspected pages that lose most in a scope, at most five."""

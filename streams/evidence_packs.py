@@ -13,6 +13,8 @@ CAUSES: dict[AlertCause, str] = {
     "campaign_mix": "they come by one source that brings many more than usual: it promises something else",
     "site_change": "it is the same elsewhere: something changed for the whole site, such as a consent banner",
     "checkout_outage": "orders that were to be expected are missing: the checkout does not work",
+    "orders_silent": "no page is to blame: look at the feed of orders first, then at the payment",
+    "orders_late": "no page is to blame: orders come, but late",
     "unknown": "why is not known",
 }
 NAMES = {"site": "any page", "first_view": "the first page of a visit"}
@@ -68,5 +70,10 @@ def summary_of(alert: DeadEndAlert) -> str:
     if alert.money_at_stake is not None:
         money = f"; about {alert.money_at_stake} {alert.currency} at stake"
     usual = f"{alert.expected_exits:,.0f} were to be expected"
+    numbers = alert.cause_numbers or {}
+    if "late_orders" in numbers:
+        came = f"{numbers['orders']:,.0f} orders came in where {numbers['expected_orders']:,.0f} were usual"
+        late = f", and {numbers['late_orders']:,.0f} late" if numbers["late_orders"] else ""
+        return f"{came}{since}{late}; {CAUSES[alert.cause]}."
     what = f"Of {alert.views:,} views of {where} {alert.exits:,} went no further, {usual}{since}"
     return f"{what}; {CAUSES[alert.cause]}{money}."

@@ -8,7 +8,7 @@ from schemas.dead_end_alerts import AlertStatus
 from streams.alerts import QUIET_MS, UPDATE_EVERY_MS, Finding, Subject, alert_record, open_alert
 from streams.detection import Event, Verdict
 from streams.evidence import DecayedSums, PageState
-from streams.page_records import OpenAlert, OpenAlerts
+from streams.open_alerts import OpenAlert, OpenAlerts
 from streams.settings import DAY_MS
 from streams.stages import Context, Output
 from streams.symptoms import MinuteCounts, Suspicion

@@ -15,6 +15,7 @@ from streams.calibrations import PAGES_PART, Calibrated, is_warm
 from streams.detection import Verdict, observe
 from streams.evidence import DetectorSettings, clear_evidence
 from streams.following import OVER, follow, say
+from streams.order_feeds import FEED, OrderFeed
 from streams.page_records import (
     Crossed,
     PageRecord,
@@ -32,9 +33,11 @@ from streams.page_records import (
 from streams.regressions import MAX_LOGIT
 from streams.scopes import add_cells
 from streams.stages import Context, Output
-from streams.symptoms import MinuteCounts
+from streams.symptoms import Habits, MinuteCounts
 from streams.visitors import SEPARATOR
 
+HABIT_PRIOR = 20.0
+"""Views by which a page is drawn to its template."""
 SUSPECT = 2.0
 """Evidence from which a page may be what moves a wider scope."""
 
@@ -72,7 +75,7 @@ class PageJudge:
         predict, add = stalls.predict, stalls.add
         # A fault would be learned as everybody's habit within the hour.
         blame = Blame(state, site)
-        learns = record.alert is None and not blame.holds(minute_ms)
+        learns = record.alert is None and blame.teaches(minute_ms)
         cells: list[tuple[float, int, int]] = []
         for cell in waiting.cells:
             if not cell.views:
@@ -90,7 +93,7 @@ class PageJudge:
             scopes.scopes,
             template,
             record.state.effect,
-            usual.orders / usual.views if usual.views else 0.0,
+            _orders_per_view(record.habits, usual),
             [(logit, cell) for (logit, _, _), cell in zip(cells, waiting.cells, strict=True)],
         )
         state.put(scopes_key, scopes, due_ms)
@@ -155,7 +158,9 @@ class PageJudge:
         blame = Blame(state, site)
         is_wide = rest.startswith(SEPARATOR)
         name = rest.removeprefix(SEPARATOR)
-        record: PageRecord | ScopeRecord = blame.scope(name) if is_wide else blame.page(name)
+        record: PageRecord | ScopeRecord | OrderFeed = blame.page(name)
+        if is_wide:
+            record = blame.wide.feed if name == FEED else blame.scope(name)
         alert = record.alert
         assert alert is not None  # whoever resolves it takes this deadline away
         if alert.seen_ms + QUIET_MS > at_ms:
@@ -164,6 +169,8 @@ class PageJudge:
         if isinstance(record, PageRecord):
             finding = blame.page_finding(name, record)
             blame.wide.alerting.remove(name)
+        elif isinstance(record, OrderFeed):
+            finding, record.evidence = blame.feed_finding(), 0.0
         else:
             finding = blame.scope_finding(name, at_ms)
             blame.wide.open.remove(name)
@@ -171,13 +178,23 @@ class PageJudge:
         said = say(context, finding, record, "resolved", at_ms)
         # Or the first view that comes would open it again on what was suspected days ago.
         clear_evidence(record.state)
-        if is_wide:
+        if isinstance(record, ScopeRecord):
             state.put(blame.scope_key(name), record)
-        else:
+        elif isinstance(record, PageRecord):
             of_site = site_of(state, site)
             state.put(blame.page_key(name), record, next_score(of_site, at_ms, self._score_every_ms))
             state.put(f"s{site}", of_site, of_site.score_ms)
         return (said,)
+
+
+def _orders_per_view(own: Habits, usual: Habits) -> float:
+    """Orders that a view of a page brings, drawn to what its template's do: only the last step of a checkout does.
+
+    >>> _orders_per_view(Habits(views=480.0, orders=420.0), Habits(views=100.0, orders=30.0))
+    0.852
+    """
+    of_template = usual.orders / usual.views if usual.views else 0.0
+    return (own.orders + HABIT_PRIOR * of_template) / (own.views + HABIT_PRIOR)
 
 
 def _expected(

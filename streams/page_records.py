@@ -14,6 +14,8 @@ from streams.calibrations import Calibration
 from streams.cell_regressions import CellRegression
 from streams.credits import PageCredit, PurchaseModel
 from streams.evidence import DecayedSums, PageState, SiteState, TemplateState
+from streams.open_alerts import OpenAlert, OpenAlerts
+from streams.order_feeds import OrderFeed
 from streams.page_revenues import PageRevenue, PassedSession
 from streams.rankings import PageTotals
 from streams.settings import HOUR_MS
@@ -73,18 +75,6 @@ class WaitingCorrection(msgspec.Struct, array_like=True):
     """A change of a session, such as a refund, or of a minute that was sent before, until its time has come."""
 
     correction: PageMinute | SessionCorrection
-
-
-class OpenAlert(msgspec.Struct, array_like=True):
-    """An alert of a page or a scope: when it opened, was last written, last had views (`seen_ms`), opened again."""
-
-    alert_id: str
-    revision: int
-    opened_ms: int
-    updated_ms: int
-    seen_ms: int
-    evidence: float
-    reopened_ms: int | None = None
 
 
 class Measured(msgspec.Struct, array_like=True):
@@ -227,7 +217,8 @@ class ScopesRecord(msgspec.Struct, array_like=True):
 
     `pools` are the detector's records by kind, for scopes of a kind are alike noisy; `known` all scopes; `watched`
     those with evidence above the watch level, `since_ms` the time from which on there are any; `open` those with an
-    alert; `suspects` the pages with some evidence, or that had some lately; `alerting` those with an alert.
+    alert; `suspects` the pages with some evidence, or that had some lately; `alerting` those with an alert; `feed`
+    the site's orders.
     """
 
     pools: dict[str, SiteState] = {}
@@ -238,12 +229,7 @@ class ScopesRecord(msgspec.Struct, array_like=True):
     alerting: list[str] = []
     since_ms: int | None = None
     calibration: Calibration = msgspec.field(default_factory=Calibration)
-
-
-class OpenAlerts(msgspec.Struct, array_like=True):
-    """How many alerts are open, of all sites of the partition."""
-
-    number: int = 0
+    feed: OrderFeed = msgspec.field(default_factory=OrderFeed)
 
 
 class Sizes(msgspec.Struct, array_like=True):

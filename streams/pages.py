@@ -12,12 +12,13 @@ from collections.abc import Iterable
 
 from schemas.site_events import PageMinute, SessionCorrection, SessionExample, SiteEvent
 from streams.associating import associate
+from streams.blame import Blame
 from streams.evidence import DetectorSettings
 from streams.formats import StateFormat, unchanged
 from streams.judging import PageJudge
+from streams.open_alerts import OpenAlerts
 from streams.page_records import (
     STATE_TYPES,
-    OpenAlerts,
     WaitingCorrection,
     WaitingMinute,
     WaitingSession,
@@ -52,7 +53,7 @@ class Pages:
     state_types = STATE_TYPES
     # Of the first there was no release: what it had learned is not carried over. From the fifth on, time at a site
     # is that of customers as well: who knows nothing of them would wait for it for ever, and has to refuse.
-    state_format = StateFormat(5, {2: unchanged, 3: with_expected_purchases, 4: unchanged})
+    state_format = StateFormat(6, {2: unchanged, 3: with_expected_purchases, 4: unchanged, 5: unchanged})
     record_type = SiteEvent
 
     def __init__(self, settings: Settings, detector: DetectorSettings | None = None) -> None:
@@ -134,6 +135,9 @@ class Pages:
     # ---- corrections
 
     def _correct_minute(self, context: Context, minute: PageMinute) -> None:
+        blame = Blame(context.state, minute.site)
+        blame.wide.feed.hear_late(sum(cell.orders for cell in minute.cells), minute.minute_ms)
+        blame.put()
         of_site = site_of(context.state, minute.site)
         page, record = page_of(context.state, of_site, minute.site, minute.page, minute.template)
         for cell in minute.cells:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from math import log
 
 from streams.blame import Blame, add_recent, covers
@@ -10,7 +10,8 @@ from streams.calibrations import WIDE_PART, Calibrated, is_warm
 from streams.detection import Event, Verdict, observe
 from streams.evidence import DetectorSettings, SiteState, TemplateState, clear_evidence
 from streams.following import OVER, begin, follow, say
-from streams.page_records import Crossed, OpenAlert, ScopeRecord, ScopesMinute
+from streams.open_alerts import OpenAlert
+from streams.page_records import Crossed, ScopeRecord, ScopesMinute
 from streams.scopes import MARGINS, SITE, detector_of
 from streams.settings import HOUR_MS
 from streams.stages import Context, Output
@@ -45,8 +46,13 @@ class ScopeJudge:
             for scope, counts in sorted(minute.scopes.items())
             if counts.views
         ]
-        outputs: list[Output] = []
-        is_mended = False
+        feed, outputs = blame.wide.feed, list[Output]()
+        was_suspected = feed.is_suspected
+        if self._is_warm(blame, minute):
+            outputs += _weigh_orders(context, blame, minute, due_ms)
+        is_mended = was_suspected and not feed.is_suspected
+        if is_mended:
+            _clear(context, blame, feed.explains)
         of_all = minute.scopes[SITE].views
         for scope, counts, record, verdict in judged:
             event: Event | None = verdict.event
@@ -54,7 +60,7 @@ class ScopeJudge:
             if opens and (is_mended or not blame.is_scope(scope, verdict.evidence)):
                 record.state.alert, opens = None, False
             status = follow(context, record, counts, verdict, event, due_ms, of_all)
-            if record.suspicion.since_ms is None and not blame.holds(minute.minute_ms):
+            if record.suspicion.since_ms is None and blame.teaches(minute.minute_ms):
                 record.habits.learn(counts, minute.minute_ms)
             state.put(blame.scope_key(scope), record)
             if opens:
@@ -66,7 +72,7 @@ class ScopeJudge:
                 continue
             elif status in OVER:
                 blame.wide.open.remove(scope)
-                _clear(context, blame, scope)
+                _clear(context, blame, lambda _: True, scope)
                 is_mended = True
             outputs.append(say(context, blame.scope_finding(scope, minute.minute_ms), record, status, due_ms))
         if not is_mended:
@@ -74,6 +80,10 @@ class ScopeJudge:
                 outputs += _open_page(context, blame, page, crossed, due_ms)
         blame.put()
         return outputs
+
+    def _is_warm(self, blame: Blame, minute: ScopesMinute) -> bool:
+        pool = blame.wide.pools.get("site")
+        return pool is not None and is_warm(pool, minute.minute_ms, self._warm_ms)
 
     def _weigh(
         self, context: Context, blame: Blame, scope: str, counts: MinuteCounts, minute_ms: int
@@ -95,6 +105,17 @@ class ScopeJudge:
         context.state.put(key, record)
         blame.watch(scope, verdict.watched, minute_ms)
         return record, verdict
+
+
+def _weigh_orders(context: Context, blame: Blame, minute: ScopesMinute, due_ms: int) -> Iterator[Output]:
+    """Look whether orders come in as usual; while they don't, what their absence explains is not to blame."""
+    feed, counts = blame.wide.feed, minute.scopes[SITE]
+    verdict = feed.weigh(counts, minute.minute_ms)
+    status = follow(context, feed, counts, verdict, verdict.event, due_ms)
+    if verdict.event == "open" and blame.is_feed():
+        _, status = begin(context, blame.feed_finding().subject, feed, due_ms, feed.evidence)
+    if status is not None:
+        yield say(context, blame.feed_finding(), feed, status, due_ms)
 
 
 def _open_page(context: Context, blame: Blame, page: str, crossed: Crossed, due_ms: int) -> Iterator[Output]:
@@ -123,17 +144,17 @@ def _withdraw_parts(
             context.state.touch([blame.page_key(page)])
 
 
-def _clear(context: Context, blame: Blame, scope: str) -> None:
-    """Forget what pages and other scopes were suspected of while this one was to blame."""
+def _clear(context: Context, blame: Blame, is_clear: Callable[[Suspicion], bool], scope: str = SITE) -> None:
+    """Forget what pages and other scopes were suspected of while something else was to blame."""
     for other in blame.wide.known:
         of_scope = blame.scope(other)
-        if of_scope.alert is None:
+        if of_scope.alert is None and is_clear(of_scope.suspicion):
             clear_evidence(of_scope.state)
             of_scope.suspicion = Suspicion()
             context.state.touch([blame.scope_key(other)])
     for page in blame.wide.suspects:
         record = blame.page(page)
-        if record.alert is None and covers(scope, record.template):
+        if record.alert is None and covers(scope, record.template) and is_clear(record.suspicion):
             clear_evidence(record.state)
             record.suspicion = Suspicion()
             context.state.touch([blame.page_key(page)])

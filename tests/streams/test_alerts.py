@@ -16,7 +16,7 @@ from schemas.timestamps import MAX_MS, format_ms
 from streams.alerts import Finding, Price, Subject, alert_id, alert_record, open_alert
 from streams.causes import Cause
 from streams.evidence import PageState
-from streams.page_records import OpenAlert
+from streams.open_alerts import OpenAlert
 from streams.settings import MINUTE_MS
 from streams.stages import Output
 from streams.symptoms import MinuteCounts, Suspicion

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from tests.benchmarks.truth.credits import credit_of, pooled_credit
+from tests.benchmarks.truth.feeds import feed_under, pooled_feeds
 from tests.benchmarks.truth.plans import CLASSES, RIGHT_CAUSES, Found, judge, mixed, planted
 from tests.benchmarks.truth.played import Played, Said, play
 from tests.benchmarks.truth.worlds import DAY, HOUR, Fault, Kind, Noise, World
@@ -118,6 +119,8 @@ EXPERIMENTS: dict[str, Experiment] = {
     "+10": faults_of(0.1),
     "steps": steps,
     "causes": causes,
+    "orders": feed_under("orders"),
+    "late-orders": feed_under("late_orders", 10.0),
     "credit": credit_of(),
     "credit-14-days": credit_of(days=14),
     "credit-mixed": credit_of(mixed=True),
@@ -132,6 +135,8 @@ def pooled(name: str, results: Iterable[Figures]) -> list[Figures]:
     results = list(results)
     if name.startswith("credit"):
         return pooled_credit(results)
+    if name in ("orders", "late-orders"):
+        return pooled_feeds(name, results)
     if name in ("quiet", "heavy"):
         weeks = sum(result["site_weeks"] for result in results)
         alerts = sum(result["false_alerts"] for result in results)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from operator import itemgetter
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -16,14 +18,20 @@ from streams.detection import DetectorSettings
 from streams.memory_states import MemoryState
 from streams.pages import Pages
 from streams.processors import LogProcessor
-from streams.settings import HOUR_MS, MINUTE_MS, Settings
+from streams.settings import MINUTE_MS, Settings
 from streams.stages import Output
-from tests.benchmarks.truth.worlds import DEVICES, SOURCES, TEMPLATES, Ints, Views, World
+from tests.benchmarks.truth.worlds import DEVICES, HOUR, SOURCES, TEMPLATES, Ints, Views, World
 
 START_MS = 1_767_571_200_000
 """Monday, 5 January 2026, 00:00 UTC."""
 UPSTREAM = "visitor-events/0"
 SITE = "shop"
+STEP = 10
+"""Minutes after which time is told."""
+
+
+Counted: TypeAlias = tuple[int, int, list[Cell]]
+Late: TypeAlias = tuple[int, Counted]
 
 
 class Said(NamedTuple):
@@ -62,7 +70,7 @@ def number_of(page: str) -> int:
     return int(page.rpartition("p")[2])
 
 
-def minutes_of(world: World, views: Views) -> Iterator[tuple[int, int, list[Cell]]]:
+def minutes_of(world: World, views: Views) -> Iterator[Counted]:
     """Yield minute, page and cells, in canonical order."""
     context = (views.source * len(DEVICES) + views.device) * 2 + views.first
     contexts = len(SOURCES) * len(DEVICES) * 2 + 1  # the last: of orphans nothing is known
@@ -96,38 +104,54 @@ def minutes_of(world: World, views: Views) -> Iterator[tuple[int, int, list[Cell
         yield last // world.pages, last % world.pages, gathered
 
 
+def late_orders_of(world: World, views: Views) -> Iterator[Late]:
+    """Yield of each purchase that is heard of late when, and its view's minute, page and cells as a difference."""
+    for view in np.flatnonzero(views.late).tolist():
+        minute, page = int(views.minute[view]), int(views.page[view])
+        source, device = SOURCES[views.source[view]], DEVICES[views.device[view]]
+        idle = -int(views.unengaged[view])
+        cell = Cell(source, device, bool(views.first[view]), 0, -1, idle, 0, 1)
+        yield minute + int(views.late[view]), (minute, page, [cell])
+
+
 def play(world: World, settings: Settings | None = None, detector: DetectorSettings | None = None) -> Played:
     """Play a world to its end."""
     settings = settings or Settings()
     processor = LogProcessor(Pages(settings, detector), 0)
     processor.context.state = MemoryState(Pages.state_types)
-    played, offset = Played(), 0
+    played, offset, number, late = Played(), 0, 0, list[Late]()
 
-    def apply(record: PageMinute | Mark) -> Sequence[Output]:
-        nonlocal offset
-        offset += 1
-        return processor.apply_record(offset, START_MS, record)
+    def page_minute(minute: int, page: int, cells: list[Cell], correction: bool = False) -> PageMinute:
+        nonlocal number
+        number += 1
+        return PageMinute(
+            (UPSTREAM, number, 0),
+            SITE,
+            name_of(page),
+            TEMPLATES[world.template[page]],
+            START_MS + minute * MINUTE_MS,
+            START_MS + (minute + 1) * MINUTE_MS + settings.stall_after_ms,
+            tuple(cells),
+            correction,
+        )
 
     for hour, views in world.play():
         played.views += len(views.minute)
-        records = [
-            PageMinute(
-                (UPSTREAM, offset + number, 0),
-                SITE,
-                name_of(page),
-                TEMPLATES[world.template[page]],
-                START_MS + minute * MINUTE_MS,
-                START_MS + (minute + 1) * MINUTE_MS + settings.stall_after_ms,
-                tuple(cells),
-            )
-            for number, (minute, page, cells) in enumerate(minutes_of(world, views), 1)
-        ]
-        began = time.process_time()
-        for record in records:
-            apply(record)
-        now_ms = START_MS + (hour + 1) * HOUR_MS
-        outputs = apply(Mark(1, (Progress(UPSTREAM, offset, now_ms),)))
-        played.seconds += time.process_time() - began
+        late = sorted([*late, *late_orders_of(world, views)], key=itemgetter(0))
+        minutes = list(minutes_of(world, views))
+        outputs: list[Output] = []
+        for until in range(hour * HOUR + STEP, (hour + 1) * HOUR + 1, STEP):
+            due = bisect_left(minutes, until, key=itemgetter(0))
+            heard = bisect_left(late, until, key=itemgetter(0))
+            records: list[PageMinute | Mark] = [page_minute(*one) for one in minutes[:due]]
+            records += [page_minute(*one, True) for _, one in late[:heard]]
+            records.append(Mark(1, (Progress(UPSTREAM, number, START_MS + until * MINUTE_MS),)))
+            minutes, late = minutes[due:], late[heard:]
+            began = time.process_time()
+            for record in records:
+                offset += 1
+                outputs += processor.apply_record(offset, START_MS, record)
+            played.seconds += time.process_time() - began
         for output in outputs:
             if output.topic == "dead-end-alerts":
                 assert isinstance(output.value, DeadEndAlert)

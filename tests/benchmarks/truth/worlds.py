@@ -73,6 +73,7 @@ Kind = Literal[
     "first_view",
     "checkout",
     "orders",
+    "late_orders",
     "tag",
     "bots",
     "campaign",
@@ -92,7 +93,8 @@ class Fault:
         Minutes since the shop's beginning.
     size
         Points of exit probability on a page (0.4), else a step of logit; of bots and campaigns how many times a
-        page's usual views there are; of a broken tag the part of visitors that it loses.
+        page's usual views there are; of a broken tag the part of visitors that it loses; of late orders by how many
+        minutes. Of silent ones it says nothing.
     """
 
     kind: Kind
@@ -111,7 +113,8 @@ class Views(NamedTuple):
 
     `stalled` is the label at five minutes, `left` and `bought` what came of the visit as far as the tracker knows,
     `unengaged` whether nothing was done on the page, `orphan_of` the page that a session claims to come from
-    although it is its first view, −1 else; `intent` is what nobody can see, before the page has moved it.
+    although it is its first view, −1 else; `late` after how many minutes one hears of a purchase, where it is later
+    than usual; `intent` is what nobody can see, before the page has moved it.
     """
 
     minute: Ints
@@ -125,6 +128,7 @@ class Views(NamedTuple):
     unengaged: Ints
     orphan_of: Ints
     session: Ints
+    late: Ints
     intent: Floats
 
 
@@ -309,7 +313,8 @@ class World:
             long_read = (self.template[page] == CONTENT) & (rng.random(len(at)) < LONG_READ)
             dwell[long_read] += LONG_READ_S
             lost = ~left & ~bought & (rng.random(len(at)) < self._holding("tag", minute, page))
-            unheard = bought & (self._holding("orders", minute) > 0)
+            late = (bought * self._holding("late_orders", minute)).astype(np.int64)
+            unheard = bought & ((self._holding("orders", minute) > 0) | (late > 0))
             stalled = left | (~bought & (dwell > STALL_S)) | lost | unheard
             unengaged = stalled & ~long_read & (rng.random(len(at)) < UNENGAGED)
             walked.append(
@@ -325,6 +330,7 @@ class World:
                     unengaged * 1,
                     orphan_of,
                     session,
+                    late,
                     before_view,
                 )
             )
@@ -384,11 +390,12 @@ class World:
                     ones,
                     -ones,
                     session,
+                    zeros,
                     np.zeros(len(at)),
                 )
             )
         nothing = np.zeros(0, dtype=np.int64)
-        return _joined(parts) if parts else Views(*(nothing,) * 11, np.zeros(0))
+        return _joined(parts) if parts else Views(*(nothing,) * 12, np.zeros(0))
 
 
 def _logistic(z: Floats) -> Floats:

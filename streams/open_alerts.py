@@ -1,0 +1,23 @@
+"""Open alerts: what is kept of an alert from its opening until it is over, and how many are open."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class OpenAlert(msgspec.Struct, array_like=True):
+    """An alert of a page or a scope: when it opened, was last written, last had views (`seen_ms`), opened again."""
+
+    alert_id: str
+    revision: int
+    opened_ms: int
+    updated_ms: int
+    seen_ms: int
+    evidence: float
+    reopened_ms: int | None = None
+
+
+class OpenAlerts(msgspec.Struct, array_like=True):
+    """How many alerts are open, of all sites of the partition."""
+
+    number: int = 0
