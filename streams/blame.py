@@ -21,10 +21,10 @@ from streams.page_records import (
     TemplateRecord,
     site_of,
 )
-from streams.scopes import FIRST_VIEW, PRIOR, SITE, Place, place_of
+from streams.scopes import FIRST_VIEW, PRIOR, SITE, Place, outside_of, place_of
 from streams.settings import HOUR_MS, MINUTE_MS
 from streams.states import KeyedState
-from streams.symptoms import Habits, MinuteCounts, Suspicion
+from streams.symptoms import Habits, MinuteCounts, Suspicion, change_of
 from streams.visitors import SEPARATOR
 
 RECENT_HALF_LIFE_MS = 10 * MINUTE_MS
@@ -38,6 +38,9 @@ NEARLY_ALL = 0.9
 HOLD_MS = 12 * HOUR_MS
 """So long a wider scope that is suspected holds back pages and what is learned of all; after that it is how things
 are now, and whatever else breaks must be seen again."""
+PAGE_OUTSIDE_ABOVE, PAGE_PRIOR = 0.4, 2.0
+"""Part of a page's own logit: what moves less around it is not what moves the page; and variance that draws that
+logit towards zero."""
 MAX_SUSPECTS, MAX_WORST = 200, 5
 
 
@@ -150,11 +153,17 @@ class Blame:
             return True
         if any(covers(scope, template) for scope in self.wide.open):
             return False
-        mine = recent(record, at_ms)
-        return not any(
-            covers(scope, template) and place_of(mine, recent(self.scope(scope), at_ms)) == "outside"
-            for scope in self.wide.watched
+        mine, change = recent(record, at_ms), change_of(record.suspicion)
+        # Of a page with few views the last minutes tell little.
+        moved = max(
+            mine.residual / (mine.variance + PRIOR),
+            0.0 if change is None else change.excess / (change.variance + PAGE_PRIOR),
         )
+        for scope in self.wide.watched:
+            outside, error = outside_of(mine, recent(self.scope(scope), at_ms))
+            if covers(scope, template) and outside - error > PAGE_OUTSIDE_ABOVE * moved:
+                return False
+        return True
 
     def is_scope(self, scope: str, evidence: float) -> bool:
         """Tell whether a scope is to blame: no page or narrower scope, and not the whole site."""

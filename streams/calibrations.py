@@ -1,85 +1,80 @@
 """Calibration: the threshold and the noise margin that keep false alerts within a budget, from a site's own past.
 
-How often evidence rises to two levels tells how heavy its tail is: above `LOW` it falls off exponentially (peaks
-over a threshold: Pickands, 1975, *Statistical Inference Using Extreme Order Statistics*), so of excursions that end
-between `LOW` and `HIGH` and between `HIGH` and `TOP`, two apart each, there are n and n·exp(−2/m). From m follows
-how many a week reach h, and h from the budget. What rises above `TOP` is not counted: that is where faults are, and
-a site must not grow deaf by having many.
+Evidence that rises and falls again is an excursion. How many a week come up to each of some levels tells what a
+threshold there would have cost: between levels their number falls off exponentially (peaks over a threshold:
+Pickands, 1975, *Statistical Inference Using Extreme Order Statistics*), and the threshold is where it falls below
+the budget.
 
-Where the tail is heavy (m above 1), single hours are noisier than the noise that was learned: the margin grows as
-well, and m is taken m times, since such a tail falls off ever more slowly.
+What rises as high as faults do and stays is a fault, and is not counted: a site must not grow deaf by having many.
+But what is over within hours is what this site does by itself.
+
+Where numbers fall off slowly, single hours are noisier than the noise that was learned: then the margin grows too.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import log
 
 import msgspec
 
-from streams.evidence import DetectorSettings, SiteState
+from streams.evidence import HOUR_MS, DetectorSettings, SiteState
 from streams.settings import DAY_MS
+from streams.symptoms import Suspicion
 
-LOW, HIGH, TOP = 4.0, 6.0, 8.0
-"""Levels of evidence between which excursions are counted."""
-OVER_BELOW = 0.5
-"""Below this evidence an excursion is over."""
-PRIOR_LOW, PRIOR_HIGH = 15.0, 1.5
-"""Excursions that are counted in at the beginning: a tail with m of .87, as on made-up shops with usual noise."""
+LEVELS = (4.0, 6.0, 8.0, 12.0, 16.0)
+"""Levels of evidence to which excursions are counted."""
+FAULTS_ABOVE, SHORT_MS = 8.0, 8 * HOUR_MS
+"""What rises higher and lasts longer (>) is a fault."""
+PRIOR = (8.0, 1.2, 0.12, 0.005, 0.0002)
 PRIOR_DAYS = 3.0
+"""Excursions that are counted in at the beginning, and in how many days: as on made-up shops with usual noise."""
 KEPT = 0.95
 """What counts keep a day: half of them are of the last two weeks."""
-MAX_THRESHOLD = 16.0
-HEAVY, HEAVIEST = 1.0, 1.5
-"""m between which the margin for noise grows, to twice as much at most."""
+LEAST_THRESHOLD, MAX_THRESHOLD = 6.5, 20.0
+SPARED = 0.5
+"""Part of the budget that is aimed at: counts are few, and half of the time they tell too little."""
+HEAVY, HEAVIEST = 2.0, 4.0
+"""Evidence in which numbers fall to 1/e, between which the margin for noise grows, to twice as much at most."""
 PAGES_PART, WIDE_PART = 0.75, 0.25
 """Parts of the budget for alerts about pages, and about wider scopes."""
 
 
 class Calibration(msgspec.Struct, array_like=True):
-    """What is known of a site's quiet past, of its pages or of its wider scopes.
+    """What is known of a site's past, of its pages or of its wider scopes.
 
     Attributes
     ----------
-    low, high
-        Excursions of evidence that came up to between `LOW` and `HIGH`, and between `HIGH` and `TOP`, fading.
+    reached
+        Excursions that came up to each level, fading.
     days, day
         How many days they come from, fading alike; the day that runs, None before the first.
     threshold, margin_noise
         What follows, from the beginning of the day that runs.
     """
 
-    low: float = 0.0
-    high: float = 0.0
+    reached: list[float] = msgspec.field(default_factory=lambda: [0.0] * len(LEVELS))
     days: float = 0.0
     day: int | None = None
     threshold: float = 0.0
     margin_noise: float = 1.0
 
-    def see(self, level: int, evidence: float) -> int:
-        """Count the evidence of a minute, and return the level of its excursion: how many levels it has reached.
+    def count(self, top: float, lasted_ms: int) -> None:
+        """Count an excursion that is over: its greatest evidence, and for how long more was lost than usual (ms).
 
         Examples
         --------
-        >>> calibration, level = Calibration(), 0
-        >>> for evidence in (1.0, 4.5, 3.0, 6.5, 0.4, 5.0, 0.4, 7.0, 80.0):
-        ...     level = calibration.see(level, evidence)
-        >>> calibration.low, calibration.high
-        (1.0, 1.0)
+        >>> calibration = Calibration()
+        >>> for top, hours in ((3.0, 1), (4.5, 1), (6.5, 20), (14.0, 2), (40.0, 12)):
+        ...     calibration.count(top, hours * HOUR_MS)
+        >>> calibration.reached
+        [3.0, 2.0, 1.0, 1.0, 0.0]
         """
-        if evidence > LOW:
-            if level == 0:
-                self.low += 1.0
-                level = 1
-            if level == 1 and evidence > HIGH:
-                self.low = max(0.0, self.low - 1.0)
-                self.high += 1.0
-                level = 2
-            if level == 2 and evidence > TOP:
-                self.high = max(0.0, self.high - 1.0)
-                level = 3
-        elif evidence < OVER_BELOW:
-            level = 0
-        return level
+        if top > FAULTS_ABOVE and lasted_ms > SHORT_MS:
+            return
+        for number, level in enumerate(LEVELS):
+            if top > level:
+                self.reached[number] += 1.0
 
     def begin_day(self, minute_ms: int, budget: float, part: float = 1.0) -> None:
         """Take a minute's time; where a day begins, set the threshold anew.
@@ -93,40 +88,72 @@ class Calibration(msgspec.Struct, array_like=True):
 
         Examples
         --------
-        Two quiet weeks keep to the least threshold, a noisy one does not.
+        Two quiet weeks keep to the least threshold, noisy ones do not.
 
-        >>> quiet, noisy = Calibration(low=40.0, high=4.0, days=14.0, day=13), Calibration(24.0, 8.0, 7.0, 6)
-        >>> quiet.begin_day(14 * DAY_MS, 1.0), noisy.begin_day(7 * DAY_MS, 1.0)
+        >>> quiet = Calibration([20.0, 1.0, 0.0, 0.0, 0.0], 14.0, 13)
+        >>> noisy = Calibration([60.0, 35.0, 20.0, 3.0, 0.0], 14.0, 13)
+        >>> quiet.begin_day(14 * DAY_MS, 1.0), noisy.begin_day(14 * DAY_MS, 1.0)
         (None, None)
         >>> quiet.threshold, noisy.threshold, noisy.margin_noise
-        (8.0, 10.75, 1.8)
+        (6.5, 12.25, 1.6)
         """
         day = minute_ms // DAY_MS
         if self.day is not None and day <= self.day:
             return
         if self.day is not None:
-            passed = day - self.day
-            kept = KEPT**passed
-            self.low *= kept
-            self.high *= kept
+            kept = KEPT ** (day - self.day)
+            self.reached = [count * kept for count in self.reached]
             self.days = self.days * kept + 1.0
         self.day = day
-        mean = (HIGH - LOW) / log((self.low + PRIOR_LOW) / (self.high + PRIOR_HIGH))
-        a_week = 7.0 * (self.low + self.high + PRIOR_LOW + PRIOR_HIGH) / (self.days + PRIOR_DAYS)
+        weeks = (self.days + PRIOR_DAYS) / 7.0
+        a_week = [(count + usual) / weeks for count, usual in zip(self.reached, PRIOR, strict=True)]
         # Coarse, so that few detectors stand for all days.
-        tail = round(4.0 * (LOW + mean * max(1.0, mean) * log(max(1.0, a_week / (budget * part))))) / 4.0
-        self.threshold = min(MAX_THRESHOLD, max(least_threshold(budget), tail))
-        heavy = max(0.0, min(1.0, (mean - HEAVY) / (HEAVIEST - HEAVY)))
+        wanted = round(4.0 * level_of(a_week, SPARED * budget * part)) / 4.0
+        self.threshold = min(MAX_THRESHOLD, max(least_threshold(budget), wanted))
+        falls = (FAULTS_ABOVE - LEVELS[0]) / log(a_week[0] / a_week[LEVELS.index(FAULTS_ABOVE)])
+        heavy = max(0.0, min(1.0, (falls - HEAVY) / (HEAVIEST - HEAVY)))
         self.margin_noise = 1.0 + round(10.0 * heavy) / 10.0
+
+
+def level_of(a_week: Sequence[float], most: float) -> float:
+    """Give the evidence to which so many excursions a week come up.
+
+    Between levels, and beyond the last as between the last two, the logarithm is taken for linear.
+
+    >>> level_of([100.0, 10.0, 1.0, 0.01, 0.0001], 10.0), level_of([100.0, 10.0, 1.0, 0.01, 0.0001], 1e-6)
+    (6.0, 20.0)
+    """
+    last = len(LEVELS) - 1
+    at = next((n for n in range(1, last + 1) if a_week[n] <= most), last)
+    low, high = LEVELS[at - 1], LEVELS[at]
+    fall = log(a_week[at - 1] / a_week[at]) if a_week[at - 1] > a_week[at] else 1e-9
+    return low + (high - low) * log(a_week[at - 1] / most) / fall
+
+
+def lasted_ms(suspicion: Suspicion) -> int:
+    """Tell for how long more was lost than usual (ms): until the sum of what was lost beyond it was greatest.
+
+    >>> from streams.symptoms import Bucket
+    >>> hours = [Bucket(hour * HOUR_MS, 10, stalls, 5.0) for hour, stalls in enumerate((9, 8, 4, 5))]
+    >>> lasted_ms(Suspicion(series=hours, width_ms=HOUR_MS)) // HOUR_MS
+    2
+    """
+    greatest = excess = 0.0
+    until_ms = from_ms = suspicion.series[0].start_ms if suspicion.series else 0
+    for bucket in suspicion.series:
+        excess += bucket.stalls - bucket.expected
+        if excess > greatest:
+            greatest, until_ms = excess, bucket.start_ms + suspicion.width_ms
+    return until_ms - from_ms
 
 
 def least_threshold(budget: float) -> float:
     """Give the threshold that is kept to however light the tail.
 
     >>> least_threshold(1.0), least_threshold(5.0), least_threshold(0.1)
-    (8.0, 6.5, 10.25)
+    (6.5, 5.0, 8.75)
     """
-    return max(HIGH, round(4.0 * (8.0 - log(budget))) / 4.0)
+    return max(LEVELS[0] + 1.0, round(4.0 * (LEAST_THRESHOLD - log(budget))) / 4.0)
 
 
 def is_warm(site: SiteState, minute_ms: int, warm_ms: int) -> bool:

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from schemas.dead_end_alerts import AlertStatus
 from streams.alerts import QUIET_MS, UPDATE_EVERY_MS, Finding, Subject, alert_record, open_alert
+from streams.calibrations import Calibration, lasted_ms
 from streams.detection import Event, Verdict
 from streams.evidence import DecayedSums, PageState
 from streams.open_alerts import OpenAlert, OpenAlerts
@@ -29,6 +30,7 @@ class Followed(Protocol):
     suspicion: Suspicion
     alert: OpenAlert | None
     closed: OpenAlert | None
+    top: float
 
 
 def follow(
@@ -68,6 +70,36 @@ def follow(
     if due_ms - alert.updated_ms >= UPDATE_EVERY_MS:
         return "updated"
     return None
+
+
+def note_excursion(
+    calibration: Calibration,
+    record: Followed,
+    suspicion: Suspicion,
+    evidence: float,
+    is_usual: bool,
+    is_over: bool = False,
+) -> None:
+    """Count an excursion of evidence once it is over.
+
+    Parameters
+    ----------
+    calibration, record
+        Changed.
+    suspicion
+        As before this minute was followed; where it is not the record's any more it is over.
+    evidence, is_usual
+        Of the minute, and whether it may count.
+    is_over
+        Whether an alert is over with it.
+    """
+    if suspicion.since_ms is None:
+        record.top = 0.0
+    if record.top and (is_over or record.suspicion is not suspicion):
+        calibration.count(record.top, lasted_ms(suspicion))
+        record.top = 0.0
+    elif is_usual and evidence > record.top:
+        record.top = evidence
 
 
 def begin(

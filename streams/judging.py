@@ -14,7 +14,7 @@ from streams.blame import Blame, add_recent
 from streams.calibrations import PAGES_PART, Calibrated, is_warm
 from streams.detection import Verdict, observe
 from streams.evidence import DetectorSettings, clear_evidence
-from streams.following import OVER, follow, say
+from streams.following import OVER, follow, note_excursion, say
 from streams.order_feeds import FEED, OrderFeed
 from streams.page_records import (
     Crossed,
@@ -107,13 +107,14 @@ class PageJudge:
             record.views += counts.views
             record.stalls += counts.stalls
             evidence = max(verdict.evidence, verdict.evidence_newborn)
-            if learns and is_warm(of_site.state, minute_ms, self._warm_ms):
-                record.level = of_site.calibration.see(record.level, evidence)
             if verdict.event in ("open", "open_new"):
                 # Whether it is the page or something wider shows when the whole minute has been looked at.
                 scopes.crossed[page] = Crossed(verdict.event, evidence)
                 record.state.alert = None
+            suspicion, is_usual = record.suspicion, blame.teaches(minute_ms)
             outputs = self._follow(context, blame, page, record, counts, verdict, due_ms)
+            if is_warm(of_site.state, minute_ms, self._warm_ms // 2):
+                note_excursion(of_site.calibration, record, suspicion, evidence, is_usual)
             if record.suspicion.since_ms is not None:
                 record.suspicion.gather_by(_expected(waiting.cells, cells, effect, verdict.expected))
             elif learns and evidence < SUSPECT:

@@ -43,8 +43,8 @@ class OrderFeed(msgspec.Struct, array_like=True):
         That they have ceased (nats).
     late
         Orders of the time since then that have come too late to end a stall.
-    suspicion, alert, closed, state, recent
-        As of a scope; of the last two there is nothing to keep but when it was.
+    suspicion, alert, closed, state, recent, top
+        As of a scope; of the last three there is nothing to keep but when it was.
     """
 
     evidence: float = 0.0
@@ -54,6 +54,7 @@ class OrderFeed(msgspec.Struct, array_like=True):
     closed: OpenAlert | None = None
     state: PageState = msgspec.field(default_factory=PageState)
     recent: DecayedSums = msgspec.field(default_factory=DecayedSums)
+    top: float = 0.0
 
     @property
     def is_suspected(self) -> bool:

@@ -10,7 +10,7 @@ import msgspec
 from schemas.marks import UNKNOWN_MS
 from schemas.site_events import Cell, PageMinute, SessionCorrection, SessionExample
 from streams.association_records import PageNames, SiteAssociations
-from streams.calibrations import Calibration
+from streams.calibrations import LEVELS, Calibration
 from streams.cell_regressions import CellRegression
 from streams.credits import PageCredit, PurchaseModel
 from streams.evidence import DecayedSums, PageState, SiteState, TemplateState
@@ -94,7 +94,7 @@ class PageRecord(msgspec.Struct, array_like=True):
     `views` and `stalls` come from minutes; `exits`, `reasons` and `totals` from closed sessions, `totals` on the
     exits that were dead ends; `credit` and `revenue` from closed sessions too. `recent` are stalls beyond
     expectation of the last while, without the common movement: they tell where it is that visitors are lost.
-    `level` is that of an excursion of its evidence; see `streams.calibrations`. `closed` is the last alert, once it
+    `top` is the greatest evidence of an excursion; see `streams.calibrations`. `closed` is the last alert, once it
     was resolved. `listed`: its name stands among those of the site's pages.
     """
 
@@ -112,7 +112,7 @@ class PageRecord(msgspec.Struct, array_like=True):
     measured: Measured = msgspec.field(default_factory=Measured)
     recent: DecayedSums = msgspec.field(default_factory=DecayedSums)
     habits: Habits = msgspec.field(default_factory=Habits)
-    level: int = 0
+    top: float = 0.0
     closed: OpenAlert | None = None
     revenue: PageRevenue = msgspec.field(default_factory=PageRevenue)
     listed: bool = False
@@ -208,7 +208,7 @@ class ScopeRecord(msgspec.Struct, array_like=True):
     suspicion: Suspicion = msgspec.field(default_factory=Suspicion)
     alert: OpenAlert | None = None
     habits: Habits = msgspec.field(default_factory=Habits)
-    level: int = 0
+    top: float = 0.0
     closed: OpenAlert | None = None
 
 
@@ -291,6 +291,20 @@ def with_expected_purchases(key: str, deadline_ms: int | None, record: Any) -> t
         record = [
             *record[:7], [*credit, credit[3]], *record[8:11], [*measured[:2], None], *record[12:]
         ]  # fmt: skip
+    return deadline_ms, record
+
+
+def with_levels(key: str, deadline_ms: int | None, record: Any) -> tuple[int | None, Any]:
+    """Upgrade a row of format 5: calibrations count excursions to each level, and not those between two.
+
+    >>> with_levels("sshop", 5, [0, 1, 2, 3, 4, 5, 6, 7, [9.0, 2.0, 14.0, 3, 8.0, 1.0]])[1][8]
+    [[11.0, 2.0, 0.0, 0.0, 0.0], 14.0, 3, 8.0, 1.0]
+    """
+    place = {"s": 8, "h": 7}.get(key[0])
+    if place is not None and len(record) > place:
+        low, high, *rest = record[place]
+        reached = [low + high, high] + [0.0] * (len(LEVELS) - 2)
+        record = [*record[:place], [reached, *rest], *record[place + 1 :]]
     return deadline_ms, record
 
 

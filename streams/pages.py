@@ -26,6 +26,7 @@ from streams.page_records import (
     page_of,
     site_of,
     with_expected_purchases,
+    with_levels,
 )
 from streams.page_scoring import measure_page, score_pages
 from streams.page_sessions import PageSessions
@@ -53,7 +54,7 @@ class Pages:
     state_types = STATE_TYPES
     # Of the first there was no release: what it had learned is not carried over. From the fifth on, time at a site
     # is that of customers as well: who knows nothing of them would wait for it for ever, and has to refuse.
-    state_format = StateFormat(6, {2: unchanged, 3: with_expected_purchases, 4: unchanged, 5: unchanged})
+    state_format = StateFormat(6, {2: unchanged, 3: with_expected_purchases, 4: unchanged, 5: with_levels})
     record_type = SiteEvent
 
     def __init__(self, settings: Settings, detector: DetectorSettings | None = None) -> None:

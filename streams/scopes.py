@@ -100,6 +100,12 @@ def add_cells(
     return page
 
 
+def outside_of(inner: DecayedSums, outer: DecayedSums) -> tuple[float, float]:
+    """Give the logit by which `outer` moves outside of `inner`, and its standard error."""
+    rest = max(0.0, outer.variance - inner.variance)
+    return (outer.residual - inner.residual) / (rest + PRIOR), sqrt(rest) / (rest + PRIOR)
+
+
 def place_of(inner: DecayedSums, outer: DecayedSums) -> Place:
     """Tell whether a fault seen in `outer` is inside of `inner`, a part of it. Both as of the same time.
 
@@ -121,9 +127,7 @@ def place_of(inner: DecayedSums, outer: DecayedSums) -> Place:
     if inner.residual <= 0.0:
         return "outside" if outer.residual > 0.0 else "unknown"
     inside = inner.residual / (inner.variance + PRIOR)
-    rest = max(0.0, outer.variance - inner.variance)
-    outside = (outer.residual - inner.residual) / (rest + PRIOR)
-    error = sqrt(rest) / (rest + PRIOR)
+    outside, error = outside_of(inner, outer)
     if outside + error < INSIDE_BELOW * inside:
         return "inside"
     return "outside" if outside - error > OUTSIDE_ABOVE * inside else "unknown"

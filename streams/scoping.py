@@ -9,7 +9,7 @@ from streams.blame import Blame, add_recent, covers
 from streams.calibrations import WIDE_PART, Calibrated, is_warm
 from streams.detection import Event, Verdict, observe
 from streams.evidence import DetectorSettings, SiteState, TemplateState, clear_evidence
-from streams.following import OVER, begin, follow, say
+from streams.following import OVER, begin, follow, note_excursion, say
 from streams.open_alerts import OpenAlert
 from streams.page_records import Crossed, ScopeRecord, ScopesMinute
 from streams.scopes import MARGINS, SITE, detector_of
@@ -59,7 +59,11 @@ class ScopeJudge:
             opens = event in ("open", "open_new")
             if opens and (is_mended or not blame.is_scope(scope, verdict.evidence)):
                 record.state.alert, opens = None, False
+            suspicion, is_usual = record.suspicion, not blame.wide.open or record.alert is not None
             status = follow(context, record, counts, verdict, event, due_ms, of_all)
+            if self._is_warm(blame, minute):
+                is_over = status in OVER
+                note_excursion(blame.wide.calibration, record, suspicion, verdict.evidence, is_usual, is_over)
             if record.suspicion.since_ms is None and blame.teaches(minute.minute_ms):
                 record.habits.learn(counts, minute.minute_ms)
             state.put(blame.scope_key(scope), record)
@@ -83,7 +87,7 @@ class ScopeJudge:
 
     def _is_warm(self, blame: Blame, minute: ScopesMinute) -> bool:
         pool = blame.wide.pools.get("site")
-        return pool is not None and is_warm(pool, minute.minute_ms, self._warm_ms)
+        return pool is not None and is_warm(pool, minute.minute_ms, self._warm_ms // 2)
 
     def _weigh(
         self, context: Context, blame: Blame, scope: str, counts: MinuteCounts, minute_ms: int
@@ -100,8 +104,6 @@ class ScopeJudge:
         cell = (log(counts.expected / (counts.views - counts.expected)), counts.views, counts.stalls)
         detector = self._detectors[kind].settings(wide.calibration, minute_ms)
         verdict = observe(detector, pool, TemplateState(), record.state, [cell], minute_ms)
-        if record.alert is None and not wide.open and is_warm(pool, minute_ms, self._warm_ms):
-            record.level = wide.calibration.see(record.level, verdict.evidence)
         context.state.put(key, record)
         blame.watch(scope, verdict.watched, minute_ms)
         return record, verdict

@@ -34,7 +34,7 @@ def planted(world: World, points: float) -> list[Fault]:
             pages = np.flatnonzero((low <= views) & (views < high) & (free <= day))
             for page in rng.permutation(pages)[: 2 if low < 150 else 1].tolist():
                 faults.append(
-                    Fault("page", page, day * DAY + int(rng.integers(0, 12 * HOUR)), FAULT_MINUTES, points)
+                    Fault("page", page, day * DAY + int(rng.integers(0, DAY)), FAULT_MINUTES, points)
                 )
                 free[page] = day + PEACE_DAYS
     return faults
