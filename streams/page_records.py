@@ -14,6 +14,7 @@ from streams.calibrations import Calibration
 from streams.cell_regressions import CellRegression
 from streams.credits import PageCredit, PurchaseModel
 from streams.evidence import DecayedSums, PageState, SiteState, TemplateState
+from streams.final_exits import FinalExits, UsualExits
 from streams.page_revenues import PageRevenue, PassedSession
 from streams.rankings import PageTotals
 from streams.settings import HOUR_MS
@@ -76,7 +77,10 @@ class WaitingCorrection(msgspec.Struct, array_like=True):
 
 
 class OpenAlert(msgspec.Struct, array_like=True):
-    """An alert of a page or a scope: when it opened, was last written, last had views (`seen_ms`), opened again."""
+    """An alert of a page or a scope: when it opened, was last written, last had views (`seen_ms`), opened again.
+
+    `confirmed_ms` is when final exits confirmed it, since it opened the last time.
+    """
 
     alert_id: str
     revision: int
@@ -85,6 +89,7 @@ class OpenAlert(msgspec.Struct, array_like=True):
     seen_ms: int
     evidence: float
     reopened_ms: int | None = None
+    confirmed_ms: int | None = None
 
 
 class Measured(msgspec.Struct, array_like=True):
@@ -105,7 +110,8 @@ class PageRecord(msgspec.Struct, array_like=True):
     exits that were dead ends; `credit` and `revenue` from closed sessions too. `recent` are stalls beyond
     expectation of the last while, without the common movement: they tell where it is that visitors are lost.
     `level` is that of an excursion of its evidence; see `streams.calibrations`. `closed` is the last alert, once it
-    was resolved. `listed`: its name stands among those of the site's pages.
+    was resolved. `listed`: its name stands among those of the site's pages. `usual`: how its dead ends differ from
+    those of its context while it has no alert.
     """
 
     template: str
@@ -126,6 +132,7 @@ class PageRecord(msgspec.Struct, array_like=True):
     closed: OpenAlert | None = None
     revenue: PageRevenue = msgspec.field(default_factory=PageRevenue)
     listed: bool = False
+    usual: UsualExits = msgspec.field(default_factory=UsualExits)
 
 
 class TemplateRecord(msgspec.Struct, array_like=True):
@@ -284,6 +291,7 @@ STATE_TYPES: dict[str, type] = {
     "x": PassedSession,
     "m": Chain,
     "k": Successors,
+    "f": FinalExits,
 }
 """First character of a state key to its type. ``q`` only holds the deadline of an alert on a page gone quiet."""
 
@@ -336,6 +344,12 @@ def page_of(
     if state.get(key) is None:
         state.put(key, TemplateRecord())
     return page, record
+
+
+def final_exits_of(state: KeyedState, site: str, page: str, record: PageRecord) -> FinalExits | None:
+    """Give what closed sessions say of a page since it is suspected; None where they say nothing."""
+    final: FinalExits | None = state.get(f"f{site}{SEPARATOR}{page}")
+    return final if final is not None and final.since_ms == record.suspicion.since_ms else None
 
 
 def next_score(of_site: SiteRecord, at_ms: int, every_ms: int) -> int:

@@ -23,7 +23,7 @@ STAGES = {
 LAYOUTS: Mapping[str, tuple[int, str]] = {
     "sessions": (4, "8338fbfccfda"),
     "customers": (1, "4e19ebadcd78"),
-    "pages": (5, "c925ef267f03"),
+    "pages": (5, "d6c827535fa9"),
     "models": (3, "5bfc70ddffe5"),
 }
 """Stage to the number of its format and a digest of its layout."""
