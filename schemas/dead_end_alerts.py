@@ -150,8 +150,9 @@ class DeadEndAlert(
     confirmed_at: Annotated[
         UtcTime | None,
         Meta(
-            description="Event time at which closed sessions had shown that more of them end there than usual. "
-            "Alerts of scopes wider than a page are never confirmed: they stay provisional."
+            description="Event time at which closed sessions had shown, since it opened the last time, that more "
+            "of them end there than usual. Alerts of scopes wider than a page are never confirmed: they stay "
+            "provisional."
         ),
     ] = None
     withdrawn_because: Annotated[str | None, Meta(description="Why it was withdrawn, in words.")] = None
