@@ -197,6 +197,10 @@ def test_where_the_rules_call_no_exit_a_dead_end_nothing_is_withdrawn() -> None:
     assert life(run) == ["opened"]
     assert run.alerts[-1].final_views
     assert run.alerts[-1].final_exits == 0
+    # Who was served neither ended in a dead end nor went on.
+    assert run.alerts[-1].paths_ended is None
+    went_on = run.alerts[-1].paths_continued or []
+    assert [len(path.steps) for path in went_on] == [2] * MAX_CONTINUED
 
 
 def test_what_opens_again_is_provisional_again() -> None:
@@ -291,3 +295,13 @@ def test_a_page_that_is_too_young_has_no_usual(newborn: bool, usual: float) -> N
     assert final.usual == usual
     record.suspicion.since_ms += MINUTE_MS
     assert final_exits_of(state, SITE, page_of("sizes"), record) is None, "another suspicion"
+
+
+def test_a_long_fault_is_not_learned_as_what_is_usual() -> None:
+    run = Run().follow([*QUIET, *visits(BROKEN_FROM, BROKEN_FROM + MANY, exits=9)])
+    last = run.alerts[-1]
+    assert last.final_views is not None
+    assert last.expected_final_exits is not None
+    assert last.final_views > 5_000
+    assert last.expected_final_exits / last.final_views < 0.55
+    assert life(run) == ["opened", "confirmed"]
