@@ -16,6 +16,7 @@ from streams.evidence import clear_evidence
 from streams.final_exits import (
     DECIDED,
     LEAST_RATE,
+    TAUGHT_PRIOR,
     FinalExits,
     shift_of,
     stall_logit,
@@ -84,7 +85,7 @@ class Confirming:
         blame.put()
         change = change_of(record.suspicion)
         assert change is not None
-        logit = stall_logit(record.suspicion, change.at_ms)
+        logit = stall_logit(record.suspicion, change.at_ms, TAUGHT_PRIOR)
         said = say(context, finding, record, status, at_ms)
         # Or it would open again at once: what visitors do there now is no dead end, so it is usual.
         template_key = f"t{site}{SEPARATOR}{record.template}"

@@ -29,8 +29,8 @@ would be five in a hundred; and to withdraw the alert of a broken page costs mor
 USUAL_PRIOR, USUAL_INFORMATION = 6.25, 200.0
 """Information that draws a page's usual logit towards its context, for pages of a template differ by .4; and how
 much there is of it at most."""
-SHIFT_PRIOR = 2.0
-"""Variance that draws the logit of few stalls towards zero."""
+SHIFT_PRIOR, TAUGHT_PRIOR = 2.0, 0.5
+"""Variance that draws the logit of few stalls towards zero: where it is weighed, and where a page is taught it."""
 MIN_SHIFT, MAX_SHIFT = 0.5, 3.0
 """Bounds of the logit that stalls show: visitors may go on even where nearly all stall."""
 LEAST = 1e-4
@@ -259,8 +259,8 @@ class UsualExits(msgspec.Struct, array_like=True, gc=False):
         self.logit += (left - p) / (USUAL_PRIOR + self.information)
 
 
-def stall_logit(suspicion: Suspicion, from_ms: int) -> float:
-    """Tell by which logit stalls are more than was to be expected, since a time (≥).
+def stall_logit(suspicion: Suspicion, from_ms: int, prior: float = SHIFT_PRIOR) -> float:
+    """Tell by which logit stalls are more than was to be expected, since a time (≥); `prior` draws it towards zero.
 
     >>> from streams.symptoms import Bucket
     >>> round(stall_logit(Suspicion(series=[Bucket(0, 100, 75, 50.0, 25.0)]), 0), 2)
@@ -276,7 +276,7 @@ def stall_logit(suspicion: Suspicion, from_ms: int) -> float:
     if views <= 0:
         return 0.0
     mean = max(LEAST, min(1.0 - LEAST, expected / views))
-    unseen = SHIFT_PRIOR / (mean * (1.0 - mean))
+    unseen = prior / (mean * (1.0 - mean))
     rate = max(LEAST, min(1.0 - LEAST, (stalls + unseen * mean) / (views + unseen)))
     return log(rate / (1.0 - rate)) - log(mean / (1.0 - mean))
 

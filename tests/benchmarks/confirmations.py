@@ -156,7 +156,12 @@ def tell(plan: Sequence[Fault], alerts: Sequence[Sequence[DeadEndAlert]], worklo
         summary[status] = len(times)
         summary[f"{status}_median_minutes"] = statistics.median(times) if times else None
     summary["opened_median_minutes"] = statistics.median(minutes["opened"]) if minutes["opened"] else None
-    summary["other_alerts"] = len(alerts) - len(found)
+    summary["other_alerts"] = [
+        f"{revisions[0].scope}:{revisions[0].value or revisions[0].page} {revisions[0].opened_at} "
+        f"{revisions[-1].status}"
+        for revisions in alerts
+        if revisions not in found
+    ]
     _print(summary)
 
 
