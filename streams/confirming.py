@@ -138,6 +138,20 @@ def verdict(record: PageRecord, final: FinalExits) -> AlertStatus | None:
 
     Only what was seen since the change counts. An alert that is confirmed stays so. None is withdrawn of a page
     that hardly has dead ends: the rules call what becomes of its visitors something else.
+
+    Examples
+    --------
+    Of forty views in an hour all stalled, where half was to be expected, and all were dead ends.
+
+    >>> from streams.page_records import OpenAlert
+    >>> from streams.symptoms import MinuteCounts, Suspicion
+    >>> record = PageRecord("help", alert=OpenAlert("a", 1, 0, 0, 0, 9.0), suspicion=Suspicion())
+    >>> record.suspicion.gather(MinuteCounts(views=40, stalls=40), 20.0, 0)
+    >>> final = FinalExits(0, 0.0, until_ms=HOUR_MS)
+    >>> for _ in range(40):
+    ...     final.add(0, 0.0, left=1, returning=False)
+    >>> verdict(record, final)
+    'confirmed'
     """
     alert, change = record.alert, change_of(record.suspicion)
     if alert is None or alert.confirmed_ms is not None or change is None:
