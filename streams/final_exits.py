@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from streams.regressions import MAX_LOGIT, probability
+from streams.regressions import probability
 from streams.sample_paths import SamplePath
 from streams.settings import HOUR_MS, MINUTE_MS
 from streams.symptoms import MAX_BUCKETS, Contrast, Suspicion
@@ -26,9 +26,6 @@ from streams.symptoms import MAX_BUCKETS, Contrast, Suspicion
 DECIDED = 4.0
 """Nats from which the test has decided: by Wald's bound at most e⁻⁴, two in a hundred, are decided wrongly. Three
 would be five in a hundred; and to withdraw the alert of a broken page costs more than to wait for more sessions."""
-USUAL_PRIOR, USUAL_INFORMATION = 6.25, 200.0
-"""Information that draws a page's usual logit towards its context, for pages of a template differ by .4; and how
-much there is of it at most."""
 SHIFT_PRIOR, TAUGHT_PRIOR = 2.0, 0.5
 """Variance that draws the logit of few stalls towards zero: where it is weighed, and where a page is taught it."""
 MIN_SHIFT, MAX_SHIFT = 0.5, 3.0
@@ -221,42 +218,6 @@ class FinalExits(msgspec.Struct, array_like=True):
                 joined.append(FinalBucket(start_ms))
             joined[-1].add(bucket)
         self.series = joined
-
-
-class UsualExits(msgspec.Struct, array_like=True, gc=False):
-    """By which logit dead ends are more frequent on a page than in its context, of late.
-
-    Sums over all its past would say less: pages drift, and so does what their context is taken for.
-    """
-
-    logit: float = 0.0
-    information: float = 0.0
-
-    def learn(self, context: float, left: int) -> None:
-        """Take a view in, by one Newton step under the prior N(0, 1/6.25), its information being p(1 − p).
-
-        About 0.5 µs. Information grows to 200 at most, so that what was seen is forgotten in some thousand views: a
-        Kalman filter of a constant with forgetting, like the detector's effect of a page.
-
-        Parameters
-        ----------
-        context
-            Logit by which the view was to be expected to be a dead end, by its context.
-        left
-            1 if it was a dead end, else 0.
-
-        Examples
-        --------
-        >>> usual = UsualExits()
-        >>> for number in range(2000):
-        ...     usual.learn(0.0, left=number % 4 > 0)
-        >>> round(usual.logit, 1)
-        1.1
-        """
-        odds = exp(max(-MAX_LOGIT, min(MAX_LOGIT, context + self.logit)))
-        p = odds / (1.0 + odds)
-        self.information = min(USUAL_INFORMATION, self.information + p * (1.0 - p))
-        self.logit += (left - p) / (USUAL_PRIOR + self.information)
 
 
 def stall_logit(suspicion: Suspicion, from_ms: int, prior: float = SHIFT_PRIOR) -> float:

@@ -14,13 +14,14 @@ from streams.calibrations import Calibration
 from streams.cell_regressions import CellRegression
 from streams.credits import PageCredit, PurchaseModel
 from streams.evidence import DecayedSums, PageState, SiteState, TemplateState
-from streams.final_exits import FinalExits, UsualExits
+from streams.final_exits import FinalExits
 from streams.page_revenues import PageRevenue, PassedSession
 from streams.rankings import PageTotals
 from streams.settings import HOUR_MS
 from streams.states import KeyedState
 from streams.symptoms import Habits, MinuteCounts, Suspicion
 from streams.transitions import Chain, Successors
+from streams.usual_exits import UsualExits
 from streams.visitors import SEPARATOR
 
 OTHER_PAGES = "(other pages)"

@@ -12,11 +12,11 @@ from schemas.site_events import ExampleAction, ExampleView, Exit, SessionExample
 from streams.confirming import FORGET_MS, LOOK_EVERY_MS, REST_EVERY_MS, SETTLE_MS, Seen, note_session
 from streams.evidence import PageState
 from streams.evidence_packs import WENT_ON
-from streams.final_exits import UsualExits
 from streams.page_records import STATE_TYPES, PageRecord, final_exits_of
 from streams.sample_paths import MAX_ACTIONS, MAX_CONTINUED, MAX_ENDED, MAX_STEPS
 from streams.settings import DAY_MS, HOUR_MS, MINUTE_MS
 from streams.states import KeyedState
+from streams.usual_exits import UsualExits
 from tests.streams.site_logs import (
     BEGINNING,
     BROKEN_FROM,

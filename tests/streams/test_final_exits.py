@@ -1,12 +1,10 @@
-"""Final exits: counts by the time of the view, the two hypotheses, bounds; and what is usual of a page."""
+"""Final exits: counts by the time of the view, the two hypotheses, and bounds."""
 
 from __future__ import annotations
 
-from random import Random
-
 import pytest
 
-from streams.final_exits import MAX_SHIFT, FinalExits, UsualExits, shift_of, stall_logit
+from streams.final_exits import MAX_SHIFT, FinalExits, shift_of, stall_logit
 from streams.regressions import probability
 from streams.settings import DAY_MS, HOUR_MS, MINUTE_MS
 from streams.symptoms import MAX_BUCKETS, Bucket, Contrast, Suspicion
@@ -87,11 +85,3 @@ def test_the_logit_of_stalls_is_bounded_however_few_go_on() -> None:
     assert stall_logit(all_stall, 0) > 3.0
     assert stall_logit(all_stall, HOUR_MS) < 0.0
     assert shift_of(stall_logit(all_stall, 0)) == MAX_SHIFT
-
-
-def test_what_is_usual_follows_a_page_that_changes() -> None:
-    usual, source = UsualExits(), Random(3)
-    for rate in (0.3, 0.6):
-        for _ in range(4_000):
-            usual.learn(0.0, int(source.random() < rate))
-        assert probability(usual.logit) == pytest.approx(rate, abs=0.06)
