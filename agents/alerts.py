@@ -81,7 +81,17 @@ def alert_line(alert: DeadEndAlert) -> str:
     share = f"{alert.exits:,} of {alert.views:,} views went no further, {alert.expected_exits:,.0f} expected"
     stake = f", {alert.money_at_stake} {alert.currency} at stake" if alert.money_at_stake else ""
     why = f" ({cause(alert.cause)})" if cause(alert.cause) else ""
-    return f"{minute(alert.updated_at)}  {alert.status:<10} {where}: {share}{stake}{why}"
+    return f"{minute(alert.updated_at)}  {alert.status:<10} {where}: {share}{stake}{why}{_final(alert)}"
+
+
+def _final(alert: DeadEndAlert) -> str:
+    """Say what final exits have decided, or why it was withdrawn."""
+    if alert.withdrawn_because is not None:
+        return f"; {alert.withdrawn_because}"
+    if alert.confirmed_at is None or alert.final_exits is None:
+        return ""
+    expected = alert.expected_final_exits or 0.0
+    return f"; confirmed: {alert.final_exits:,} of {alert.final_views:,} ended the visit, {expected:,.0f} expected"
 
 
 def _json(alert: DeadEndAlert) -> str:

@@ -53,7 +53,7 @@ def alert_table(alerts: list[dict[str, Any]]) -> Table:
     for alert in alerts:
         table.add_row(
             subject(alert["scope"], alert.get("value"), alert["page"]),
-            alert["status"],
+            standing(alert["status"], alert.get("confirmed_at")),
             minute(alert["opened_at"]),
             minute(alert.get("resolved_at")),
             f"{alert['views']:,}",
@@ -63,6 +63,19 @@ def alert_table(alerts: list[dict[str, Any]]) -> Table:
             cause(alert["cause"]),
         )
     return table
+
+
+def standing(status: str, confirmed_at: str | None) -> str:
+    """Name what has come of an alert, and whether final exits have confirmed it.
+
+    Examples
+    --------
+    >>> standing("updated", "2026-01-07T14:08:00.000Z"), standing("updated", None)
+    ('updated, confirmed', 'updated')
+    >>> standing("confirmed", "2026-01-07T14:08:00.000Z")
+    'confirmed'
+    """
+    return status if confirmed_at is None or status == "confirmed" else f"{status}, confirmed"
 
 
 def cause(name: str) -> str:

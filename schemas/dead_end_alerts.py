@@ -7,7 +7,7 @@ from typing import Annotated, Literal, TypeAlias
 import msgspec
 from msgspec import Meta
 
-from schemas.fields import Count, Currency, Id
+from schemas.fields import Count, Currency, Id, NotNegative
 from schemas.money import AmountText
 from schemas.timestamps import UtcTime
 
@@ -48,11 +48,37 @@ class AlertCourse(msgspec.Struct, kw_only=True):
 class AlertContrast(msgspec.Struct, kw_only=True):
     """Counts of some of the visitors."""
 
-    by: Annotated[str, Meta(description="What they are told apart by: source, device, or view.")]
-    value: Annotated[str, Meta(description="Which of them; of views, first or later ones of a session.")]
+    by: Annotated[str, Meta(description="What they are told apart by: source, device, view, or visitor.")]
+    value: Annotated[
+        str,
+        Meta(
+            description="Which of them; of views, first or later ones of a session, of visitors, new or returning."
+        ),
+    ]
     views: Annotated[Count, Meta(description="Labelled views.")]
-    exits: Annotated[Count, Meta(description="How many of them went no further.")]
+    exits: Annotated[
+        Count,
+        Meta(description="How many of them went no further; by visitor, of closed sessions: final exits."),
+    ]
     expected_exits: Annotated[float, Meta(ge=0, description="How many usually would have.")]
+
+
+class AlertStep(msgspec.Struct, kw_only=True):
+    """A page on the way of a session."""
+
+    page: Annotated[str, Meta(description="The page, cut to 120 characters.")]
+    seconds: Annotated[Count, Meta(description="When it was seen, in seconds since the session began.")]
+
+
+class AlertPath(msgspec.Struct, kw_only=True):
+    """A session that came to the page: where from, by which way, and what was done."""
+
+    session_id: Annotated[Id, Meta(description="The session, a hash: no visitor is named.")]
+    source: Annotated[str, Meta(description="Where it came from.")]
+    device: Annotated[str, Meta(description="Kind of device.")]
+    returning: Annotated[bool, Meta(description="The visitor had been there before.")]
+    steps: Annotated[list[AlertStep], Meta(description="Its last views, at most 12.")]
+    actions: Annotated[list[str], Meta(description="Names of its last interactions, at most 8.")]
 
 
 class DeadEndAlert(
@@ -125,5 +151,30 @@ class DeadEndAlert(
         Meta(description="Where the scope is wider than a page, the pages that lose most in it."),
     ] = None
     sample_sessions: Annotated[
-        list[str] | None, Meta(description="Some of the sessions that ended there.")
+        list[str] | None, Meta(description="Some of the sessions that ended there: those of `paths_ended`.")
+    ] = None
+    confirmed_at: Annotated[
+        UtcTime | None,
+        Meta(
+            description="Event time at which closed sessions had shown, since it opened the last time, that more "
+            "of them end there than usual. Alerts of scopes wider than a page are never confirmed: they stay "
+            "provisional."
+        ),
+    ] = None
+    withdrawn_because: Annotated[str | None, Meta(description="Why it was withdrawn, in words.")] = None
+    final_views: Annotated[
+        Count | None,
+        Meta(
+            description="Views since it began whose sessions have closed, an hour ago or more; of a page only."
+        ),
+    ] = None
+    final_exits: Annotated[Count | None, Meta(description="How many of them were dead ends.")] = None
+    expected_final_exits: Annotated[
+        NotNegative | None, Meta(description="How many of them usually would have been.")
+    ] = None
+    paths_ended: Annotated[
+        list[AlertPath] | None, Meta(description="The latest sessions that ended there, at most 20.")
+    ] = None
+    paths_continued: Annotated[
+        list[AlertPath] | None, Meta(description="The latest sessions that went on from there, at most 5.")
     ] = None

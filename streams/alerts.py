@@ -16,7 +16,8 @@ from schemas.money import format_amount
 from schemas.timestamps import MAX_MS, format_ms
 from streams.causes import Cause
 from streams.evidence import PageState
-from streams.evidence_packs import contrasts_of, course_of, summary_of
+from streams.evidence_packs import add_final, contrasts_of, course_of, summary_of, withdrawn_because
+from streams.final_exits import FinalExits
 from streams.open_alerts import OpenAlert
 from streams.rankings import INTERVAL_QUANTILE, INTERVAL_WIDENING
 from streams.settings import DAY_MS, MINUTE_MS
@@ -71,7 +72,7 @@ class Price(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """What an alert is about, what a visitor is worth, why, and, of a wider scope, where most is lost.
+    """What an alert is about, what a visitor is worth, why, where most is lost, and how visits ended there.
 
     `changed_ms` is when it began, where that is not to be read from the stalls.
     """
@@ -81,6 +82,7 @@ class Finding(NamedTuple):
     cause: Cause
     worst_pages: list[str]
     changed_ms: int | None = None
+    final: FinalExits | None = None
 
 
 def alert_id(site: str, scope: str, value: str, opened_ms: int) -> str:
@@ -164,7 +166,11 @@ def alert_record(
         course=course_of(suspicion) or None,
         contrasts=contrasts_of(suspicion) or None,
         worst_pages=finding.worst_pages or None,
+        confirmed_at=None if alert.confirmed_ms is None else _time(alert.confirmed_ms),
+        withdrawn_because=withdrawn_because(part_of) if status == "withdrawn" else None,
     )
+    if finding.final is not None and change is not None:
+        add_final(value, finding.final, change.at_ms)
     value.summary = summary_of(value)
     key = f"{subject.scope}:{subject.value}"
     return Output("dead-end-alerts", key, value, alert.alert_id, at_ms, alert.revision)

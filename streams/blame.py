@@ -19,6 +19,7 @@ from streams.page_records import (
     ScopesRecord,
     SiteRecord,
     TemplateRecord,
+    final_exits_of,
     site_of,
 )
 from streams.scopes import FIRST_VIEW, PRIOR, SITE, Place, outside_of, place_of
@@ -244,7 +245,8 @@ class Blame:
             rest = max(0.0, whole.variance - mine.variance)
             elsewhere = (whole.residual - mine.residual) / (rest + PRIOR)
         cause = cause_of("page", template, record.suspicion, habits, 0.0, elsewhere)
-        return Finding(self.page_subject(page, record), self.price(template), cause, [])
+        final = final_exits_of(self._state, self._site, page, record)
+        return Finding(self.page_subject(page, record), self.price(template), cause, [], final=final)
 
     def scope_finding(self, scope: str, at_ms: int) -> Finding:
         """Tell what is known of a wider scope that an alert is about."""

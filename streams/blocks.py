@@ -91,6 +91,37 @@ def begin_block(
         page.margin_newborn = settings.margin + settings.margin_newborn * spread + sigma
 
 
+def take_as_usual(template: TemplateState, page: PageState, logit: float, variance: float) -> None:
+    """Teach a page that it is usual what it has shown lately: its effect moves at once, not over a week.
+
+    It is sure of that only as far as it has seen it: of less information comes a wider margin, and it learns faster
+    what comes next. A young page is judged by its own past from now on. Evidence is left as it is.
+
+    Parameters
+    ----------
+    template, page
+        The detector's records; both are changed.
+    logit
+        By which stalls were more than the page's effect said.
+    variance
+        Σm(1 − m) of the views that showed it.
+
+    Examples
+    --------
+    >>> page = PageState(effect=0.2, information=90.0, noise_variance=0.04, newborn=True)
+    >>> take_as_usual(TemplateState(), page, 1.5, 25.0)
+    >>> page.effect, page.information, page.newborn
+    (1.7, 12.5, False)
+    """
+    before = page.effect
+    page.effect = max(-MAX_EFFECT, min(MAX_EFFECT, before + logit))
+    page.information = min(page.information, variance / (1.0 + page.noise_variance * variance))
+    page.newborn = False
+    page.residual = page.variance = 0.0
+    if page.counted:
+        template.effect_squares += page.effect**2 - before**2
+
+
 def _close(
     settings: DetectorSettings, site: SiteState, template: TemplateState, page: PageState, passed: int
 ) -> None:

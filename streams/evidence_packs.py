@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from schemas.dead_end_alerts import AlertCause, AlertContrast, AlertCourse, DeadEndAlert
 from schemas.timestamps import MAX_MS, format_ms
+from streams.final_exits import FinalExits
+from streams.sample_paths import paths_since
 from streams.symptoms import Suspicion
 
 CAUSES: dict[AlertCause, str] = {
@@ -17,6 +19,7 @@ CAUSES: dict[AlertCause, str] = {
     "orders_late": "no page is to blame: orders come, but late",
     "unknown": "why is not known",
 }
+WENT_ON = "visitors went on later, or were served: no more of them than usual ended there in a dead end"
 NAMES = {"site": "any page", "first_view": "the first page of a visit"}
 
 
@@ -48,6 +51,44 @@ def contrasts_of(suspicion: Suspicion) -> list[AlertContrast]:
     return sorted(contrasts, key=lambda c: (c.by, c.expected_exits - c.exits, c.value))
 
 
+def add_final(alert: DeadEndAlert, final: FinalExits, from_ms: int) -> None:
+    """Add how the sessions ended that saw the page at a time or later (≥): counts, new and returning, paths.
+
+    Parameters
+    ----------
+    alert
+        Changed.
+    final
+        What is known of them.
+    from_ms
+        When it seems to have begun.
+    """
+    counts = final.counts(from_ms)
+    whole = counts.whole
+    alert.final_views, alert.final_exits = whole.views, whole.stalls
+    alert.expected_final_exits = round(whole.expected, 2)
+    visitors = [
+        AlertContrast(
+            by="visitor",
+            value=value,
+            views=contrast.views,
+            exits=contrast.stalls,
+            expected_exits=round(contrast.expected, 2),
+        )
+        for value, contrast in (("new", counts.new), ("returning", counts.returning))
+        if contrast.views
+    ]
+    alert.contrasts = [*(alert.contrasts or ()), *visitors] or None
+    alert.paths_ended = paths_since(final.ended, from_ms) or None
+    alert.paths_continued = paths_since(final.continued, from_ms) or None
+    alert.sample_sessions = [path.session_id for path in alert.paths_ended or ()] or None
+
+
+def withdrawn_because(part_of: str | None) -> str:
+    """Say why an alert is withdrawn; `part_of` is the wider one that stands for it."""
+    return "a wider alert stands for it" if part_of is not None else WENT_ON
+
+
 def summary_of(alert: DeadEndAlert) -> str:
     """Say in one sentence what an alert says in figures.
 
@@ -69,6 +110,14 @@ def summary_of(alert: DeadEndAlert) -> str:
     money = ""
     if alert.money_at_stake is not None:
         money = f"; about {alert.money_at_stake} {alert.currency} at stake"
+    final = ""
+    if alert.confirmed_at is not None and alert.final_views:
+        final = (
+            f"; confirmed: of {alert.final_views:,} views {alert.final_exits:,} ended the visit, "
+            f"{alert.expected_final_exits:,.0f} usually would have"
+        )
+    elif alert.withdrawn_because is not None:
+        final = f"; withdrawn: {alert.withdrawn_because}"
     usual = f"{alert.expected_exits:,.0f} were to be expected"
     numbers = alert.cause_numbers or {}
     if "late_orders" in numbers:
@@ -76,4 +125,4 @@ def summary_of(alert: DeadEndAlert) -> str:
         late = f", and {numbers['late_orders']:,.0f} late" if numbers["late_orders"] else ""
         return f"{came}{since}{late}; {CAUSES[alert.cause]}."
     what = f"Of {alert.views:,} views of {where} {alert.exits:,} went no further, {usual}{since}"
-    return f"{what}; {CAUSES[alert.cause]}{money}."
+    return f"{what}; {CAUSES[alert.cause]}{money}{final}."

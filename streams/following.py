@@ -111,6 +111,7 @@ def begin(
     if alert is not None and at_ms - alert.updated_ms <= REOPEN_MS:
         status = "reopened"
         alert.seen_ms, alert.evidence, alert.reopened_ms = at_ms, evidence, at_ms
+        alert.confirmed_ms = None
     else:
         alert = open_alert(subject, at_ms, evidence)
     record.alert, record.closed = alert, None

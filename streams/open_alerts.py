@@ -6,7 +6,10 @@ import msgspec
 
 
 class OpenAlert(msgspec.Struct, array_like=True):
-    """An alert of a page or a scope: when it opened, was last written, last had views (`seen_ms`), opened again."""
+    """An alert of a page or a scope: when it opened, was last written, last had views (`seen_ms`), opened again.
+
+    `confirmed_ms` is when final exits confirmed it, since it opened the last time.
+    """
 
     alert_id: str
     revision: int
@@ -15,6 +18,7 @@ class OpenAlert(msgspec.Struct, array_like=True):
     seen_ms: int
     evidence: float
     reopened_ms: int | None = None
+    confirmed_ms: int | None = None
 
 
 class OpenAlerts(msgspec.Struct, array_like=True):

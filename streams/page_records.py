@@ -14,6 +14,7 @@ from streams.calibrations import LEVELS, Calibration
 from streams.cell_regressions import CellRegression
 from streams.credits import PageCredit, PurchaseModel
 from streams.evidence import DecayedSums, PageState, SiteState, TemplateState
+from streams.final_exits import FinalExits
 from streams.open_alerts import OpenAlert, OpenAlerts
 from streams.order_feeds import OrderFeed
 from streams.page_revenues import PageRevenue, PassedSession
@@ -22,6 +23,7 @@ from streams.settings import HOUR_MS
 from streams.states import KeyedState
 from streams.symptoms import Habits, MinuteCounts, Suspicion
 from streams.transitions import Chain, Successors
+from streams.usual_exits import UsualExits
 from streams.visitors import SEPARATOR
 
 OTHER_PAGES = "(other pages)"
@@ -95,7 +97,8 @@ class PageRecord(msgspec.Struct, array_like=True):
     exits that were dead ends; `credit` and `revenue` from closed sessions too. `recent` are stalls beyond
     expectation of the last while, without the common movement: they tell where it is that visitors are lost.
     `top` is the greatest evidence of an excursion; see `streams.calibrations`. `closed` is the last alert, once it
-    was resolved. `listed`: its name stands among those of the site's pages.
+    was resolved. `listed`: its name stands among those of the site's pages. `usual`: how its dead ends differ from
+    those of its context while it has no alert.
     """
 
     template: str
@@ -116,6 +119,7 @@ class PageRecord(msgspec.Struct, array_like=True):
     closed: OpenAlert | None = None
     revenue: PageRevenue = msgspec.field(default_factory=PageRevenue)
     listed: bool = False
+    usual: UsualExits = msgspec.field(default_factory=UsualExits)
 
 
 class TemplateRecord(msgspec.Struct, array_like=True):
@@ -270,6 +274,7 @@ STATE_TYPES: dict[str, type] = {
     "x": PassedSession,
     "m": Chain,
     "k": Successors,
+    "f": FinalExits,
 }
 """First character of a state key to its type. ``q`` only holds the deadline of an alert on a page gone quiet."""
 
@@ -336,6 +341,12 @@ def page_of(
     if state.get(key) is None:
         state.put(key, TemplateRecord())
     return page, record
+
+
+def final_exits_of(state: KeyedState, site: str, page: str, record: PageRecord) -> FinalExits | None:
+    """Give what closed sessions say of a page since it is suspected; None where they say nothing."""
+    final: FinalExits | None = state.get(f"f{site}{SEPARATOR}{page}")
+    return final if final is not None and final.since_ms == record.suspicion.since_ms else None
 
 
 def next_score(of_site: SiteRecord, at_ms: int, every_ms: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from schemas.site_events import Exit, SessionCorrection, SessionExample
+from streams.confirming import Seen, note_session
 from streams.page_credits import CreditBook, views_before
 from streams.page_records import (
     PageRecord,
@@ -82,6 +83,7 @@ def _learn(
     exits, block = regressions.exits, example.due_ms // HOUR_MS
     last = len(views) if example.exit.reason == "dead_end" else 0
     templates: list[str] = []
+    suspected: dict[str, list[Seen]] = {}
     for position, view in enumerate(views, 1):
         record = _page(state, of_site, site, view.page, view.template, names, records)
         templates.append(record.template)
@@ -91,8 +93,16 @@ def _learn(
         )
         left = 1 if position == last else 0
         record.totals.add_view(cell.probability, left, block)
-        exits.add(cell, 1, left)
+        since_ms = record.suspicion.since_ms
+        if since_ms is not None and at >= since_ms:
+            suspected.setdefault(names[view.page], []).append(Seen(position, cell.logit))
+        # A fault would be learned as everybody's habit.
+        if record.alert is None:
+            exits.add(cell, 1, left)
+            record.usual.learn(cell.logit, left)
     exits.settle()
+    for name, seen in suspected.items():
+        note_session(state, example, name, records[name], seen)
     # To purchase without another view is to go on too; views behind the purchase say nothing of it.
     went_on = templates[:-1] if purchased_at is None else templates[: views_before(views, purchased_at)]
     if went_on:

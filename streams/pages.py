@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from schemas.site_events import PageMinute, SessionCorrection, SessionExample, SiteEvent
 from streams.associating import associate
 from streams.blame import Blame
+from streams.confirming import Confirming
 from streams.evidence import DetectorSettings
 from streams.formats import StateFormat, unchanged
 from streams.judging import PageJudge
@@ -65,6 +66,7 @@ class Pages:
         self._pages = PageJudge(detector, budget, settings.score_every_ms)
         self._scopes = ScopeJudge(detector, budget)
         self._sessions = PageSessions(settings)
+        self._confirming = Confirming(settings)
 
     # ---- what comes in
 
@@ -118,6 +120,8 @@ class Pages:
             site, _, page = key[1:].partition(SEPARATOR)
             measure_page(context.state, site, page, deadline_ms)
             return ()
+        if kind == "f":
+            return self._confirming.due(context, key, deadline_ms)
         if kind == "q":
             return self._pages.quiet(context, key, deadline_ms)
         if kind == "x":

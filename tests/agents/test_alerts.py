@@ -90,6 +90,21 @@ def test_a_line_says_what_is_at_stake_and_why() -> None:
     assert line.endswith("700 of 1,200 views went no further, 300 expected, 150 EUR at stake (bot wave)")
 
 
+def test_a_line_says_what_final_exits_have_decided() -> None:
+    final: dict[str, Any] = {"final_views": 1100, "final_exits": 500, "expected_final_exits": 201.7}
+    line = alert_line(alert(status="updated", confirmed_at="2026-03-01T12:20:00.000Z", **final))
+    assert line.endswith("300 expected; confirmed: 500 of 1,100 ended the visit, 202 expected")
+    assert alert_line(alert(status="updated", **final)).endswith("300 expected")
+    line = alert_line(alert(status="withdrawn", withdrawn_because="visitors went on later", **final))
+    assert line.endswith("300 expected; visitors went on later")
+
+
+def test_the_table_says_what_is_confirmed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sure = alert("b", status="updated", confirmed_at="2026-03-01T12:20:00.000Z")
+    show_alerts(WorkerSettings(), folder_with(tmp_path, alert(), sure), follow=False, as_json=False)
+    assert capsys.readouterr().out.count("updated, confirmed") == 1
+
+
 def test_a_folder_without_alerts_and_a_broken_line_are_one_line(tmp_path: Path) -> None:
     with pytest.raises(EventFileError, match="name a folder that culdesac replay wrote"):
         show_alerts(WorkerSettings(), tmp_path, follow=False, as_json=False)

@@ -77,6 +77,21 @@ def test_page_scores_count_what_sessions_say(outputs: list[tuple[str, Record]]) 
     assert {page: score["views"] for page, score in scores.items() if score["views"]} == dict(views)
 
 
+def test_final_exits_confirm_the_planted_dead_ends(outputs: list[tuple[str, Record]]) -> None:
+    alerts = [record for topic, record in outputs if topic == "dead-end-alerts"]
+    sessions = final(outputs)["sessions"]
+    confirmed = [alert for alert in alerts if alert["status"] == "confirmed"]
+    assert len(confirmed) == 2
+    for alert in confirmed:
+        assert alert["final_exits"] > 2 * alert["expected_final_exits"]
+        for path in alert["paths_ended"]:
+            # What is shown of a session is what the session itself says.
+            session = sessions[path["session_id"]]
+            assert session["exit_page"] == path["steps"][-1]["page"] == alert["page"]
+            assert [step["page"] for step in path["steps"]] == session["pages"][-12:]
+            assert (path["source"], path["device"]) == (session["source"], session["device"])
+
+
 def test_a_shuffled_and_duplicated_copy_gives_the_same(
     events: list[FileEvent], outputs: list[tuple[str, Record]], tmp_path: Path
 ) -> None:

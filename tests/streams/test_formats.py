@@ -23,7 +23,7 @@ STAGES = {
 LAYOUTS: Mapping[str, tuple[int, str]] = {
     "sessions": (4, "8338fbfccfda"),
     "customers": (1, "4e19ebadcd78"),
-    "pages": (6, "c27ea00fdcd9"),
+    "pages": (6, "80c4e58cbde0"),
     "models": (3, "5bfc70ddffe5"),
 }
 """Stage to the number of its format and a digest of its layout."""

@@ -1,0 +1,175 @@
+"""Confirming: an alert opens on stalls, and is confirmed or withdrawn by how the sessions ended.
+
+Alerts of wider scopes stay provisional: they would need sums over the closed sessions of the whole site.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from schemas.dead_end_alerts import AlertStatus
+from schemas.site_events import SessionExample
+from streams.blame import Blame
+from streams.blocks import take_as_usual
+from streams.evidence import clear_evidence
+from streams.final_exits import (
+    DECIDED,
+    LEAST_RATE,
+    TAUGHT_PRIOR,
+    FinalExits,
+    shift_of,
+    stall_logit,
+)
+from streams.following import say
+from streams.page_records import PageRecord, TemplateRecord, final_exits_of
+from streams.sample_paths import MAX_CONTINUED, MAX_ENDED, keep_latest, path_of
+from streams.settings import DAY_MS, HOUR_MS, MINUTE_MS, Settings
+from streams.stages import Context, Output
+from streams.states import KeyedState
+from streams.symptoms import change_of
+from streams.visitors import SEPARATOR
+
+SETTLE_MS = 30 * MINUTE_MS
+"""Views begin to count so long after the sessions of those have closed who left at once: of the sessions that go on
+from a page of a made-up shop, 99 in 100 end within this time."""
+LOOK_EVERY_MS = 5 * MINUTE_MS
+"""Pace at which it is looked at how sessions end while there is an alert (event time);"""
+REST_EVERY_MS = HOUR_MS
+"""and while there is a suspicion only."""
+FORGET_MS = DAY_MS
+"""A suspicion of which no session has told for longer (>) has no paths any more."""
+
+
+class Seen(NamedTuple):
+    """A view of a page under suspicion: its place in its session, from 1, and its context's logit of dead ends."""
+
+    position: int
+    logit: float
+
+
+class Confirming:
+    """Confirms and withdraws alerts of pages.
+
+    Parameters
+    ----------
+    settings
+        See `Settings`.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._lag_ms = settings.hold_ms + SETTLE_MS
+
+    def due(self, context: Context, key: str, at_ms: int) -> Iterable[Output]:
+        """Weigh how sessions ended that came to a page, and forget them when the suspicion is over."""
+        state = context.state
+        site, _, page = key[1:].partition(SEPARATOR)
+        blame = Blame(state, site)
+        record = blame.page(page)
+        final = final_exits_of(state, site, page, record)
+        if final is None or (record.alert is None and at_ms - final.touched_ms > FORGET_MS):
+            state.delete(key)
+            return ()
+        final.until_ms = at_ms - self._lag_ms
+        state.put(key, final, _next(record, at_ms + 1))
+        status = verdict(record, final)
+        if status is None:
+            return ()
+        assert record.alert is not None
+        state.touch([blame.page_key(page)])
+        finding = blame.page_finding(page, record)
+        if status == "confirmed":
+            record.alert.confirmed_ms = at_ms
+            return (say(context, finding, record, status, at_ms),)
+        blame.wide.alerting.remove(page)
+        blame.put()
+        change = change_of(record.suspicion)
+        assert change is not None
+        logit = stall_logit(record.suspicion, change.at_ms, TAUGHT_PRIOR)
+        said = say(context, finding, record, status, at_ms)
+        # Or it would open again at once: what visitors do there now is no dead end, so it is usual.
+        template_key = f"t{site}{SEPARATOR}{record.template}"
+        of_template: TemplateRecord = state.get(template_key)
+        take_as_usual(of_template.state, record.state, logit, change.variance)
+        clear_evidence(record.state)
+        state.put(template_key, of_template)
+        state.delete(key)
+        return (said,)
+
+
+def note_session(
+    state: KeyedState, example: SessionExample, page: str, record: PageRecord, seen: Sequence[Seen]
+) -> None:
+    """Note how a session ended that saw a page under suspicion.
+
+    Parameters
+    ----------
+    state
+        Of the pages stage.
+    example
+        The session, no bot's.
+    page, record
+        The page, by the name that it goes by.
+    seen
+        Its views of it that are not from before the suspicion; at least one.
+    """
+    since_ms = record.suspicion.since_ms
+    assert since_ms is not None
+    key = f"f{example.site}{SEPARATOR}{page}"
+    final = final_exits_of(state, example.site, page, record)
+    if final is None:
+        final = FinalExits(since_ms, 0.0 if record.state.newborn else record.usual.logit)
+    views = example.views
+    last = len(views) if example.exit.reason == "dead_end" else 0
+    for position, logit in seen:
+        at_ms = views[position - 1].occurred_at
+        final.add(at_ms, logit, 1 if position == last else 0, example.returning)
+    position = seen[-1].position
+    if position == last:
+        keep_latest(final.ended, path_of(example, views[-1].occurred_at), MAX_ENDED)
+    elif position < len(views) or example.purchased_at is not None:
+        keep_latest(final.continued, path_of(example, views[position - 1].occurred_at), MAX_CONTINUED)
+    final.touched_ms = example.due_ms
+    state.put(key, final, _next(record, example.due_ms))
+
+
+def verdict(record: PageRecord, final: FinalExits) -> AlertStatus | None:
+    """Tell whether final exits confirm an alert that is open, or withdraw it.
+
+    Only what was seen since the change counts. An alert that is confirmed stays so. None is withdrawn of a page
+    that hardly has dead ends: the rules call what becomes of its visitors something else.
+
+    Examples
+    --------
+    Of forty views in an hour all stalled, where half was to be expected, and all were dead ends.
+
+    >>> from streams.open_alerts import OpenAlert
+    >>> from streams.symptoms import MinuteCounts, Suspicion
+    >>> record = PageRecord("help", alert=OpenAlert("a", 1, 0, 0, 0, 9.0), suspicion=Suspicion())
+    >>> record.suspicion.gather(MinuteCounts(views=40, stalls=40), 20.0, 0)
+    >>> final = FinalExits(0, 0.0, until_ms=HOUR_MS)
+    >>> for _ in range(40):
+    ...     final.add(0, 0.0, left=1, returning=False)
+    >>> verdict(record, final)
+    'confirmed'
+    """
+    alert, change = record.alert, change_of(record.suspicion)
+    if alert is None or alert.confirmed_ms is not None or change is None:
+        return None
+    logit = stall_logit(record.suspicion, change.at_ms)
+    if record.state.newborn:
+        # What it has learned is bad already: its template's pages are the measure.
+        logit += record.state.effect
+    evidence = final.evidence(change.at_ms, shift_of(logit), record.state.noise_variance)
+    if evidence > DECIDED:
+        return "confirmed"
+    whole = final.counts(change.at_ms).whole
+    if evidence < -DECIDED and whole.expected >= LEAST_RATE * whole.views:
+        return "withdrawn"
+    return None
+
+
+def _next(record: PageRecord, at_ms: int) -> int:
+    """Give the time of the next look, not before `at_ms`."""
+    every_ms = REST_EVERY_MS if record.alert is None else LOOK_EVERY_MS
+    return -(-at_ms // every_ms) * every_ms
