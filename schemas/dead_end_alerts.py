@@ -7,7 +7,8 @@ from typing import Annotated, Literal, TypeAlias
 import msgspec
 from msgspec import Meta
 
-from schemas.fields import Count, Currency, Id
+from schemas.alert_decisions import DecisionAction
+from schemas.fields import Count, Currency, Id, Link, Name, Note
 from schemas.money import AmountText
 from schemas.timestamps import UtcTime
 
@@ -51,6 +52,19 @@ class AlertContrast(msgspec.Struct, kw_only=True):
     views: Annotated[Count, Meta(description="Labelled views.")]
     exits: Annotated[Count, Meta(description="How many of them went no further.")]
     expected_exits: Annotated[float, Meta(ge=0, description="How many usually would have.")]
+
+
+class AlertDeploy(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A deploy beside an alert; whether it is the cause nobody knows."""
+
+    version: Annotated[Name, Meta(description="What went live.")]
+    at: Annotated[UtcTime, Meta(description="Event time of the deploy.")]
+    minutes_before_change: Annotated[
+        float, Meta(description="From it to when the alert seems to have begun; below 0: it came after.")
+    ]
+    by: Annotated[Name | None, Meta(description="Who deployed it.")] = None
+    note: Annotated[Note | None, Meta(description="What is new, in their own words.")] = None
+    url: Annotated[Link | None, Meta(description="Where more is said of it.")] = None
 
 
 class DeadEndAlert(
@@ -120,4 +134,22 @@ class DeadEndAlert(
     ] = None
     sample_sessions: Annotated[
         list[str] | None, Meta(description="Some of the sessions that ended there.")
+    ] = None
+    decision: Annotated[
+        DecisionAction | None, Meta(description="The last that was decided about it, since it opened.")
+    ] = None
+    decided_by: Annotated[Name | None, Meta(description="Who decided that.")] = None
+    decided_at: Annotated[UtcTime | None, Meta(description="Event time of the decision.")] = None
+    why: Annotated[Note | None, Meta(description="Why, in their own words.")] = None
+    acknowledged_by: Annotated[
+        Name | None, Meta(description="Who acknowledged it, whatever was decided afterwards.")
+    ] = None
+    acknowledged_at: Annotated[UtcTime | None, Meta(description="Event time of that.")] = None
+    muted_until: Annotated[
+        UtcTime | None,
+        Meta(description="Notify nobody before; the year 9999 where a mute ends when the alert is over."),
+    ] = None
+    deploys: Annotated[
+        list[AlertDeploy] | None,
+        Meta(description="At most 5 deploys about the time when it seems to have begun, by their time."),
     ] = None
