@@ -105,15 +105,10 @@ def _close(
     if evidence > FROZEN_ABOVE and page.information > FROZEN_INFORMATION:
         return
     residual = page.residual
-    pooled = site.noise / site.noise_weight
-    weight = (variance * pooled / (1.0 + variance * pooled)) ** 2
-    noise = weight * min((residual**2 - variance) / variance**2, 9.0 * noise_variance + 9.0 / variance)
-    kept = NOISE_KEPT**passed
-    page.noise = page.noise * kept + noise
-    page.noise_weight = page.noise_weight * kept + weight
-    # Moments of under-dispersed blocks are negative: the pool must stay above zero to remain a variance.
-    site.noise = max(1e-6, site.noise * POOLED_KEPT + noise)
-    site.noise_weight = site.noise_weight * POOLED_KEPT + weight
+    if page.settling:
+        page.settling = max(0, page.settling - passed)
+    else:
+        _learn_noise(site, page, passed)
     gained = variance * share
     before = page.effect
     faded = page.information * exp(-passed * settings.block_ms / settings.memory_ms)
@@ -125,6 +120,19 @@ def _close(
         if not page.counted:
             page.counted = True
             template.effects += 1
+
+
+def _learn_noise(site: SiteState, page: PageState, passed: int) -> None:
+    residual, variance, noise_variance = page.residual, page.variance, page.noise_variance
+    pooled = site.noise / site.noise_weight
+    weight = (variance * pooled / (1.0 + variance * pooled)) ** 2
+    noise = weight * min((residual**2 - variance) / variance**2, 9.0 * noise_variance + 9.0 / variance)
+    kept = NOISE_KEPT**passed
+    page.noise = page.noise * kept + noise
+    page.noise_weight = page.noise_weight * kept + weight
+    # Moments of under-dispersed blocks are negative: the pool must stay above zero to remain a variance.
+    site.noise = max(1e-6, site.noise * POOLED_KEPT + noise)
+    site.noise_weight = site.noise_weight * POOLED_KEPT + weight
 
 
 def _carry(wealth: Triple, gain: Triple, share: float, cap: float) -> Triple:

@@ -14,6 +14,7 @@ from streams.calibrations import Calibration
 from streams.cell_regressions import CellRegression
 from streams.credits import PageCredit, PurchaseModel
 from streams.evidence import DecayedSums, PageState, SiteState, TemplateState
+from streams.note_records import AlertSubject, Answers, SiteDeploys, WaitingNote
 from streams.page_revenues import PageRevenue, PassedSession
 from streams.rankings import PageTotals
 from streams.settings import HOUR_MS
@@ -85,6 +86,7 @@ class OpenAlert(msgspec.Struct, array_like=True):
     seen_ms: int
     evidence: float
     reopened_ms: int | None = None
+    answers: Answers = msgspec.field(default_factory=Answers)
 
 
 class Measured(msgspec.Struct, array_like=True):
@@ -105,7 +107,7 @@ class PageRecord(msgspec.Struct, array_like=True):
     exits that were dead ends; `credit` and `revenue` from closed sessions too. `recent` are stalls beyond
     expectation of the last while, without the common movement: they tell where it is that visitors are lost.
     `level` is that of an excursion of its evidence; see `streams.calibrations`. `closed` is the last alert, once it
-    was resolved. `listed`: its name stands among those of the site's pages.
+    was over. `listed`: its name stands among those of the site's pages.
     """
 
     template: str
@@ -284,8 +286,12 @@ STATE_TYPES: dict[str, type] = {
     "x": PassedSession,
     "m": Chain,
     "k": Successors,
+    "d": WaitingNote,
+    "i": SiteDeploys,
+    "u": AlertSubject,
 }
-"""First character of a state key to its type. ``q`` only holds the deadline of an alert on a page gone quiet."""
+"""First character of a state key to its type. ``q`` only holds the deadline of an alert on a page gone quiet.
+``u``, site and id tell what an alert is about, until a day after it was over."""
 
 
 def with_expected_purchases(key: str, deadline_ms: int | None, record: Any) -> tuple[int | None, Any] | None:

@@ -21,9 +21,9 @@ STAGES = {
 }
 
 LAYOUTS: Mapping[str, tuple[int, str]] = {
-    "sessions": (4, "8338fbfccfda"),
+    "sessions": (5, "8338fbfccfda"),
     "customers": (1, "4e19ebadcd78"),
-    "pages": (5, "c925ef267f03"),
+    "pages": (5, "3165d72aad48"),
     "models": (3, "5bfc70ddffe5"),
 }
 """Stage to the number of its format and a digest of its layout."""

@@ -1,0 +1,233 @@
+"""Deciding: what becomes of an alert when a person has said something of it.
+
+A decision is handled in its turn among minutes, sessions and other decisions, so what comes of it is a function of
+the log. What was said before already changes nothing; what makes no sense is refused, with its reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+import msgspec
+
+from schemas.alert_decisions import DecisionAction
+from schemas.dead_end_alerts import AlertStatus
+from schemas.rejected_events import Reason
+from schemas.timestamps import MAX_MS
+from schemas.visitor_events import AlertDecided
+from streams.alerts import Finding
+from streams.baselines import REOPENED_EVIDENCE, forget_suspicion, suspect_again, take_back, teach
+from streams.blame import Blame, covers
+from streams.evidence import TemplateState
+from streams.following import known_key, open_again, say
+from streams.note_records import AlertSubject, Baseline, Decided
+from streams.page_records import OpenAlert, PageRecord, ScopeRecord, TemplateRecord
+from streams.rejections import refused
+from streams.stages import Context, Output
+from streams.symptoms import Suspicion
+from streams.visitors import SEPARATOR
+
+
+class _RefusedError(Exception):
+    """A decision that can't be acted on."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason: Reason = reason
+
+
+class _Case(NamedTuple):
+    """A decision, and the alert that it is about: the open one of a page or a scope, or its last."""
+
+    context: Context
+    blame: Blame
+    name: str
+    record: PageRecord | ScopeRecord
+    alert: OpenAlert
+    decision: AlertDecided
+    at_ms: int
+
+    @property
+    def is_open(self) -> bool:
+        return self.record.alert is self.alert
+
+    def open_ones(self) -> list[str]:
+        """Names of all of its kind that have an open alert."""
+        wide = self.blame.wide
+        return wide.alerting if isinstance(self.record, PageRecord) else wide.open
+
+    def note(self) -> Decided:
+        """Keep with the alert what was decided."""
+        decision = self.decision
+        decided = Decided(decision.action, decision.occurred_at, decision.by, decision.why)
+        self.alert.answers.last = decided
+        return decided
+
+    def finding(self) -> Finding:
+        if isinstance(self.record, PageRecord):
+            return self.blame.page_finding(self.name, self.record)
+        return self.blame.scope_finding(self.name, self.at_ms)
+
+    def template(self) -> TemplateState | None:
+        """Detector's record of the page's template; a wider scope has none."""
+        if not isinstance(self.record, PageRecord):
+            return None
+        key = f"t{self.decision.site}{SEPARATOR}{self.record.template}"
+        self.context.state.touch([key])
+        of_template: TemplateRecord = self.context.state.get(key)
+        return of_template.state
+
+    def put(self) -> None:
+        """Keep what has changed; when a page is scored does not."""
+        is_page = isinstance(self.record, PageRecord)
+        key = self.blame.page_key(self.name) if is_page else self.blame.scope_key(self.name)
+        self.context.state.touch([key])
+        self.blame.put()
+
+
+def decide(context: Context, decision: AlertDecided, at_ms: int) -> Iterable[Output]:
+    """Act on a decision, and tell what has come of it.
+
+    Parameters
+    ----------
+    decision
+        What was decided.
+    at_ms
+        Its place in the alert's life (event time): no earlier than what was handled before.
+
+    Returns
+    -------
+    iterable
+        One revision of the alert; nothing where it is so already; or one rejection: ``unknown_alert`` where no
+        alert of the site has this id or it was over more than a day before, ``not_possible`` where the action
+        makes no sense as the alert is.
+    """
+    try:
+        case = _find(context, decision, at_ms)
+        status = _ACTIONS[decision.action](case)
+    except _RefusedError as error:
+        # Named by where it stood in the input topic: there whoever wrote it can find it.
+        told = msgspec.structs.replace(decision, origin=decision.came_from)
+        return [refused(context, told, error.reason, str(error))]
+    if status is None:
+        context.count("duplicates", "decision")
+        return ()
+    context.count("alert_decisions", decision.action)
+    said = say(context, case.finding(), case.record, status, at_ms)
+    case.put()
+    return [said]
+
+
+def _find(context: Context, decision: AlertDecided, at_ms: int) -> _Case:
+    known: AlertSubject | None = context.state.get(known_key(decision.site, decision.alert_id))
+    if known is None:
+        raise _RefusedError(
+            "unknown_alert", "no alert of this site has this id, or it was over more than a day before"
+        )
+    blame = Blame(context.state, decision.site)
+    record = blame.scope(known.name) if known.is_wide else blame.page(known.name)
+    for alert in (record.alert, record.closed):
+        if alert is not None and alert.alert_id == decision.alert_id:
+            return _Case(context, blame, known.name, record, alert, decision, at_ms)
+    raise _RefusedError("not_possible", "it is over, and another alert about the same has followed")
+
+
+def _need_open(case: _Case) -> None:
+    if not case.is_open:
+        raise _RefusedError("not_possible", "it is over: it can only be opened again")
+
+
+def _acknowledge(case: _Case) -> AlertStatus | None:
+    _need_open(case)
+    if case.alert.answers.acknowledged is not None:
+        return None
+    case.alert.answers.acknowledged = case.note()
+    return "acknowledged"
+
+
+def _mute(case: _Case) -> AlertStatus | None:
+    _need_open(case)
+    until_ms = MAX_MS if case.decision.until_ms is None else min(case.decision.until_ms, MAX_MS)
+    if until_ms <= case.at_ms:
+        raise _RefusedError("not_possible", "`until` has passed")
+    if until_ms == case.alert.answers.muted_ms:
+        return None
+    case.alert.answers.muted_ms = until_ms
+    case.note()
+    return "muted"
+
+
+def _unmute(case: _Case) -> AlertStatus | None:
+    _need_open(case)
+    if not case.alert.answers.is_muted(case.at_ms):
+        return None
+    case.alert.answers.muted_ms = None
+    case.note()
+    return "updated"
+
+
+def _dismiss(case: _Case) -> AlertStatus | None:
+    record, answers = case.record, case.alert.answers
+    if not case.is_open and answers.over == "dismissed":
+        return None
+    _need_open(case)
+    of = record.state
+    answers.before = Baseline(of.effect, of.information, of.newborn, of.alert or "open")
+    teach(of, record.suspicion, case.template())
+    case.open_ones().remove(case.name)
+    _forget_others(case)
+    case.note()
+    return "dismissed"
+
+
+def _reopen(case: _Case) -> AlertStatus | None:
+    record, answers = case.record, case.alert.answers
+    if case.is_open:
+        return None
+    before, answers.before = answers.before, None
+    if before is not None:
+        take_back(record.state, before, case.template())
+    suspect_again(record.state, "open" if before is None else before.alert)
+    record.suspicion = Suspicion()
+    open_again(case.context, case.finding().subject, record, case.alert, case.at_ms, REOPENED_EVIDENCE)
+    case.open_ones().append(case.name)
+    case.note()
+    return "reopened"
+
+
+def _forget_others(case: _Case) -> None:
+    """Forget what the same views made others suspected of: nobody would stand for it any more.
+
+    A page's wider scopes know its effect, and see no excess from now on. Scopes beside a wider one do not, so they
+    are taught as well; pages in it are judged beside each other, so they need not be.
+    """
+    blame, state = case.blame, case.context.state
+    is_page = isinstance(case.record, PageRecord)
+    for name in blame.wide.known:
+        scope = blame.scope(name)
+        if scope is case.record or scope.alert is not None:
+            continue
+        if isinstance(case.record, PageRecord):
+            if not covers(name, case.record.template):
+                continue
+            forget_suspicion(scope.state)
+        else:
+            teach(scope.state, scope.suspicion)
+        scope.suspicion = Suspicion()
+        state.touch([blame.scope_key(name)])
+    for name in () if is_page else blame.wide.suspects:
+        page = blame.page(name)
+        if page.alert is None and covers(case.name, page.template):
+            forget_suspicion(page.state)
+            page.suspicion = Suspicion()
+            state.touch([blame.page_key(name)])
+
+
+_ACTIONS: Mapping[DecisionAction, Callable[[_Case], AlertStatus | None]] = {
+    "acknowledge": _acknowledge,
+    "mute": _mute,
+    "unmute": _unmute,
+    "dismiss": _dismiss,
+    "reopen": _reopen,
+}
