@@ -50,7 +50,7 @@ def excess_logit(suspicion: Suspicion) -> tuple[float, float]:
     ...     suspicion.gather(MinuteCounts(views=100, stalls=10 * stalls), 50.0, minute * 60_000)
     >>> logit, variance = excess_logit(suspicion)
     >>> round(logit, 2), round(log(0.9 / 0.1), 2), round(variance)
-    (2.14, 2.2, 38)
+    (2.18, 2.2, 36)
     """
     change = change_of(suspicion)
     if change is None or change.excess <= 0.0:
@@ -96,7 +96,7 @@ def teach(page: PageState, suspicion: Suspicion, template: TemplateState | None 
     >>> suspicion.gather(MinuteCounts(views=100, stalls=73), 50.0, 0)
     >>> teach(page, suspicion, TemplateState())
     >>> round(page.effect, 2), round(page.information, 1), page.wealth
-    (1.29, 11.1, (0.0, 0.0, 0.0))
+    (1.28, 11.1, (0.0, 0.0, 0.0))
     """
     page.newborn = False
     shift, variance = excess_logit(suspicion)
