@@ -42,11 +42,15 @@ class _Case(NamedTuple):
 
     context: Context
     blame: Blame
-    name: str
+    known: AlertSubject
     record: PageRecord | ScopeRecord
     alert: OpenAlert
     decision: AlertDecided
     at_ms: int
+
+    @property
+    def name(self) -> str:
+        return self.known.name
 
     @property
     def is_open(self) -> bool:
@@ -129,7 +133,7 @@ def _find(context: Context, decision: AlertDecided, at_ms: int) -> _Case:
     record = blame.scope(known.name) if known.is_wide else blame.page(known.name)
     for alert in (record.alert, record.closed):
         if alert is not None and alert.alert_id == decision.alert_id:
-            return _Case(context, blame, known.name, record, alert, decision, at_ms)
+            return _Case(context, blame, known, record, alert, decision, at_ms)
     raise _RefusedError("not_possible", "it is over, and another alert about the same has followed")
 
 
@@ -189,7 +193,7 @@ def _reopen(case: _Case) -> AlertStatus | None:
     if before is not None:
         take_back(record.state, before, case.template())
     suspect_again(record.state, "open" if before is None else before.alert)
-    record.suspicion = Suspicion()
+    record.suspicion = case.known.suspicion or Suspicion()
     open_again(case.context, case.finding().subject, record, case.alert, case.at_ms, REOPENED_EVIDENCE)
     case.open_ones().append(case.name)
     case.note()

@@ -135,7 +135,7 @@ def say(
     deploys = deploys_beside(context.state, subject.site, record.suspicion, at_ms)
     said = alert_record(finding, record.suspicion, record.state, alert, status, at_ms, part_of, deploys)
     name = subject.page if subject.scope == "page" else f"{subject.scope}:{subject.value}"
-    known = AlertSubject(name, subject.scope != "page")
+    known = AlertSubject(name, subject.scope != "page", record.suspicion if status in OVER else None)
     known_until_ms = at_ms + REOPEN_MS if status in OVER else None
     context.state.put(known_key(subject.site, alert.alert_id), known, known_until_ms)
     if status in OVER:

@@ -9,6 +9,7 @@ import msgspec
 from schemas.alert_decisions import DecisionAction
 from schemas.dead_end_alerts import AlertStatus
 from schemas.visitor_events import SiteNote
+from streams.symptoms import Suspicion
 
 
 class WaitingNote(msgspec.Struct, array_like=True):
@@ -35,10 +36,14 @@ class SiteDeploys(msgspec.Struct, array_like=True):
 
 
 class AlertSubject(msgspec.Struct, array_like=True):
-    """What an alert is about: the page, or the wider scope (``device:mobile``), under whose name it is kept."""
+    """What an alert is about: the page, or the wider scope (``device:mobile``), under whose name it is kept.
+
+    `suspicion` is what it had counted when it was over, to be gone on with if a person says that it is not.
+    """
 
     name: str
     is_wide: bool
+    suspicion: Suspicion | None = None
 
 
 class Decided(msgspec.Struct, array_like=True, frozen=True):

@@ -258,18 +258,22 @@ def test_a_dismissed_alert_is_opened_again_with_what_was_usual_before() -> None:
     page = f"p{SITE}\x1f{SITE}/sizes"
     before = state.get(page).state
     known = before.effect, before.information
-    decided(run, "dismiss", by="Ann")
+    (dismissed,) = decided(run, "dismiss", by="Ann")
     taught = state.get(page).state
     assert (taught.effect > known[0] + 1.0, taught.information < known[1]) == (True, True)
     assert news(run, broken(60, NOW)) == []
     (said,) = decided(run, "reopen", (NOW + 60) * MINUTE_MS + HORIZON_MS + 5, by="Bob", why="Ann was wrong")
     assert (said.status, said.alert_id, said.revision) == ("reopened", alert_id(run), 4)
     assert (said.decided_by, said.reopened_at) == ("Bob", said.updated_at)
+    assert (said.views, said.exits, said.changed_at, said.cause) == (
+        dismissed.views, dismissed.exits, dismissed.changed_at, dismissed.cause,
+    )  # fmt: skip
     again = state.get(page).state
     assert (again.effect, again.information) == known
     later = news(run, [*broken(40, NOW + 61), *minutes(NOW + 101, NOW + 300)])
     assert statuses(later)[0] == "updated"
     assert statuses(later)[-1] == "resolved"
+    assert later[0].views == dismissed.views + 160, "it goes on counting where it stopped"
 
 
 def test_a_resolved_alert_is_opened_again_until_the_repair_is_seen() -> None:

@@ -41,7 +41,8 @@ def test_a_deploy_shortly_before_the_change_stands_in_the_alert_and_in_its_sente
     alert = alert_beside(
         deploy(BROKE_MS - 4 * MINUTE_MS, "2024.11.3", by="train", note="sizes", url="https://ci.example/7")
     )
-    (one,) = alert.deploys or ()
+    assert alert.deploys is not None
+    (one,) = alert.deploys
     assert (one.version, one.minutes_before_change) == ("2024.11.3", 4.0)
     assert (one.by, one.note, one.url) == ("train", "sizes", "https://ci.example/7")
     assert alert.summary is not None
