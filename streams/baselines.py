@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import exp, log, sqrt
 from typing import Literal
 
+from streams.cell_regressions import CellRegression
 from streams.evidence import (
     FROZEN_INFORMATION,
     MAX_EFFECT,
@@ -14,6 +16,7 @@ from streams.evidence import (
     clear_evidence,
 )
 from streams.note_records import Baseline
+from streams.scopes import FIRST_VIEW, SITE
 from streams.symptoms import Suspicion, change_of
 
 PRIOR = 0.25
@@ -74,18 +77,17 @@ def excess_logit(suspicion: Suspicion) -> tuple[float, float]:
     return shift, variance
 
 
-def teach(page: PageState, suspicion: Suspicion, template: TemplateState | None = None) -> None:
+def teach(page: PageState, template: TemplateState, suspicion: Suspicion) -> None:
     """Take what is seen since the change point for usual: the effect moves, and all evidence is forgotten.
 
-    What is known of a page's new level is what was seen of it: information V/(1 + σ̂²V), at most so much that it
-    learns on although there is evidence. Of a wider scope nothing is: its regressions learn the same within hours,
-    and then its effect has to go. Meanwhile neither says anything of noise. A page that was judged by its peers is
+    What is known of the new level is what was seen of it: information V/(1 + σ̂²V), at most so much that the page
+    learns on although there is evidence; of noise it says nothing at first. A page that was judged by its peers is
     judged by its own past from now on.
 
     Parameters
     ----------
     page, template
-        The detector's record of a page and of its template, or of a wider scope and None; changed.
+        The detector's records of a page and of its template; changed.
     suspicion
         What the alert counts.
 
@@ -94,7 +96,7 @@ def teach(page: PageState, suspicion: Suspicion, template: TemplateState | None 
     >>> from streams.symptoms import MinuteCounts
     >>> suspicion, page = Suspicion(), PageState(effect=0.3, information=500.0, wealth=(9.0, 9.0, 9.0))
     >>> suspicion.gather(MinuteCounts(views=100, stalls=73), 50.0, 0)
-    >>> teach(page, suspicion, TemplateState())
+    >>> teach(page, TemplateState(), suspicion)
     >>> round(page.effect, 2), round(page.information, 1), page.wealth
     (1.28, 11.1, (0.0, 0.0, 0.0))
     """
@@ -105,13 +107,44 @@ def teach(page: PageState, suspicion: Suspicion, template: TemplateState | None 
         return
     known = min(FROZEN_INFORMATION, variance / (1.0 + page.noise_variance * variance))
     effect = max(-MAX_EFFECT, min(MAX_EFFECT, page.effect + shift))
-    _settle(page, effect, 0.0 if template is None else known, template)
+    _settle(page, template, effect, known)
     page.settling = SETTLING
 
 
-def take_back(page: PageState, before: Baseline, template: TemplateState | None = None) -> None:
+def move_scope(stalls: CellRegression, scope: str, templates: Iterable[str], by: float) -> None:
+    """Let visitors of a wider scope stall more often as a matter of course.
+
+    What is usual of a scope stands in the regression of all pages: if only the scope's own record knew of it, each
+    page and each other scope would go on to show the same excess.
+
+    Parameters
+    ----------
+    stalls
+        Regression of the site's stalls; changed.
+    scope, templates
+        Such as ``device:mobile``; all templates of the site.
+    by
+        Logit.
+
+    Examples
+    --------
+    >>> stalls = CellRegression()
+    >>> stalls.move_all(-0.5), move_scope(stalls, "site:", [], 0.5)
+    (None, None)
+    >>> stalls.regression.weights
+    [0.0]
+    """
+    if scope == SITE:
+        stalls.move_all(by)
+    elif scope == FIRST_VIEW:
+        stalls.move([f"{template}:first" for template in templates], by)
+    else:
+        stalls.move([scope], by)
+
+
+def take_back(page: PageState, template: TemplateState, before: Baseline) -> None:
     """Let the baseline from before a dismissal hold again; what was learned since then is forgotten."""
-    _settle(page, before.effect, before.information, template)
+    _settle(page, template, before.effect, before.information)
     page.newborn = before.newborn
 
 
@@ -125,10 +158,10 @@ def suspect_again(page: PageState, test: Literal["open", "open_new"]) -> None:
         page.alert, page.wealth = "open", evidence
 
 
-def _settle(page: PageState, effect: float, information: float, template: TemplateState | None) -> None:
+def _settle(page: PageState, template: TemplateState, effect: float, information: float) -> None:
     # Neither of these two is a matter of calibration.
     settings = DetectorSettings()
-    if template is not None and page.counted:
+    if page.counted:
         template.effect_squares += effect**2 - page.effect**2
     weight = 1.0 / settings.prior_variance
     wider = sqrt(1.0 / (weight + information)) - sqrt(1.0 / (weight + page.information))

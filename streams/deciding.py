@@ -17,12 +17,20 @@ from schemas.rejected_events import Reason
 from schemas.timestamps import MAX_MS
 from schemas.visitor_events import AlertDecided
 from streams.alerts import Finding
-from streams.baselines import REOPENED_EVIDENCE, forget_suspicion, suspect_again, take_back, teach
+from streams.baselines import (
+    REOPENED_EVIDENCE,
+    excess_logit,
+    forget_suspicion,
+    move_scope,
+    suspect_again,
+    take_back,
+    teach,
+)
 from streams.blame import Blame, covers
 from streams.evidence import TemplateState
 from streams.following import known_key, open_again, say
 from streams.note_records import AlertSubject, Baseline, Decided
-from streams.page_records import OpenAlert, PageRecord, ScopeRecord, TemplateRecord
+from streams.page_records import OpenAlert, PageRecord, ScopeRecord, TemplateRecord, regressions_of
 from streams.rejections import refused
 from streams.stages import Context, Output
 from streams.symptoms import Suspicion
@@ -73,11 +81,9 @@ class _Case(NamedTuple):
             return self.blame.page_finding(self.name, self.record)
         return self.blame.scope_finding(self.name, self.at_ms)
 
-    def template(self) -> TemplateState | None:
-        """Detector's record of the page's template; a wider scope has none."""
-        if not isinstance(self.record, PageRecord):
-            return None
-        key = f"t{self.decision.site}{SEPARATOR}{self.record.template}"
+    def template(self, page: PageRecord) -> TemplateState:
+        """Detector's record of a page's template, which is changed."""
+        key = f"t{self.decision.site}{SEPARATOR}{page.template}"
         self.context.state.touch([key])
         of_template: TemplateRecord = self.context.state.get(key)
         return of_template.state
@@ -176,9 +182,15 @@ def _dismiss(case: _Case) -> AlertStatus | None:
     if not case.is_open and answers.over == "dismissed":
         return None
     _need_open(case)
-    of = record.state
-    answers.before = Baseline(of.effect, of.information, of.newborn, of.alert or "open")
-    teach(of, record.suspicion, case.template())
+    of, moved = record.state, 0.0
+    before = Baseline(of.effect, of.information, of.newborn, of.alert or "open")
+    if isinstance(record, PageRecord):
+        teach(of, case.template(record), record.suspicion)
+    else:
+        moved, _ = excess_logit(record.suspicion)
+        _move(case, moved)
+        forget_suspicion(of)
+    answers.before = msgspec.structs.replace(before, moved=moved)
     case.open_ones().remove(case.name)
     _forget_others(case)
     case.note()
@@ -190,8 +202,10 @@ def _reopen(case: _Case) -> AlertStatus | None:
     if case.is_open:
         return None
     before, answers.before = answers.before, None
-    if before is not None:
-        take_back(record.state, before, case.template())
+    if before is not None and isinstance(record, PageRecord):
+        take_back(record.state, case.template(record), before)
+    elif before is not None:
+        _move(case, -before.moved)
     suspect_again(record.state, "open" if before is None else before.alert)
     record.suspicion = case.known.suspicion or Suspicion()
     open_again(case.context, case.finding().subject, record, case.alert, case.at_ms, REOPENED_EVIDENCE)
@@ -200,27 +214,26 @@ def _reopen(case: _Case) -> AlertStatus | None:
     return "reopened"
 
 
-def _forget_others(case: _Case) -> None:
-    """Forget what the same views made others suspected of: nobody would stand for it any more.
+def _move(case: _Case, by: float) -> None:
+    """Move what is usual of a wider scope."""
+    state, site = case.context.state, case.decision.site
+    regressions = regressions_of(state, site)
+    known = [name.removeprefix("template:") for name in case.blame.wide.known if name.startswith("template:")]
+    move_scope(regressions.stalls, case.name, known, by)
+    state.put(f"r{site}", regressions)
 
-    A page's wider scopes know its effect, and see no excess from now on. Scopes beside a wider one do not, so they
-    are taught as well; pages in it are judged beside each other, so they need not be.
-    """
-    blame, state = case.blame, case.context.state
-    is_page = isinstance(case.record, PageRecord)
+
+def _forget_others(case: _Case) -> None:
+    """Forget what the same views made others suspected of: they see no excess from now on."""
+    blame, state, record = case.blame, case.context.state, case.record
     for name in blame.wide.known:
         scope = blame.scope(name)
-        if scope is case.record or scope.alert is not None:
-            continue
-        if isinstance(case.record, PageRecord):
-            if not covers(name, case.record.template):
-                continue
+        is_apart = isinstance(record, PageRecord) and not covers(name, record.template)
+        if scope.alert is None and not is_apart:
             forget_suspicion(scope.state)
-        else:
-            teach(scope.state, scope.suspicion)
-        scope.suspicion = Suspicion()
-        state.touch([blame.scope_key(name)])
-    for name in () if is_page else blame.wide.suspects:
+            scope.suspicion = Suspicion()
+            state.touch([blame.scope_key(name)])
+    for name in () if isinstance(record, PageRecord) else blame.wide.suspects:
         page = blame.page(name)
         if page.alert is None and covers(case.name, page.template):
             forget_suspicion(page.state)

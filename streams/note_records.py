@@ -56,12 +56,16 @@ class Decided(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Baseline(msgspec.Struct, array_like=True, frozen=True):
-    """What the detector took for usual before a dismissal taught it better; see `streams.baselines`."""
+    """What the detector took for usual before a dismissal taught it better; see `streams.baselines`.
+
+    `moved` is by how much (logit) all that a wider scope is part of was moved.
+    """
 
     effect: float
     information: float
     newborn: bool
     alert: Literal["open", "open_new"]
+    moved: float = 0.0
 
 
 class Answers(msgspec.Struct, array_like=True):

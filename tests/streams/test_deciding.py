@@ -29,7 +29,7 @@ from tests.streams.site_logs import (
     minutes,
     ms,
 )
-from tests.streams.test_scopes import shop
+from tests.streams.test_scopes import FAULTS, shop
 
 SEEN = 30
 """Minutes of the fault after which somebody decides."""
@@ -175,7 +175,7 @@ def shop_with(begin: int, end: int, stalls: int) -> list[PageMinute]:
 HALF_A_DAY = 12 * 60
 LATER = HALF_A_DAY + 120
 LATER_MS = LATER * MINUTE_MS + HORIZON_MS + 5
-THREE_DAYS = 3 * 24 * 60
+A_DAY = 24 * 60
 
 
 def risen() -> Run:
@@ -193,8 +193,8 @@ def test_what_is_no_dead_end_is_usual_from_then_on_and_what_is_more_is_not() -> 
     assert said.exits > said.expected_exits + 50, "it says what it was about"
     run.mark(LATER_MS + 2)
     assert run.processor.context.gauges["open_alerts", ""] == 0
-    end = LATER + THREE_DAYS
-    assert news(run, shop_with(LATER, end, 7)) == [], "the same level says nothing in three days"
+    end = LATER + A_DAY
+    assert news(run, shop_with(LATER, end, 7)) == [], "the same level says nothing in a day"
     (opened, *_) = news(run, shop_with(end, end + 180, 9))
     assert (opened.status, opened.decision) == ("opened", None)
     assert opened.alert_id != alert_id(run)
@@ -228,25 +228,49 @@ def on_mobiles(begin: int, end: int, stalls: int) -> list[PageMinute]:
     ]
 
 
-def test_a_wider_scope_learns_as_a_page_does() -> None:
+@pytest.mark.parametrize("name", ["a template", "a device", "first views", "all"])
+def test_what_is_usual_of_a_wider_scope_is_usual_of_its_pages_and_of_all_others(name: str) -> None:
+    is_broken, scope, value = FAULTS[name]
+    run = Run().follow([*shop(0, HALF_A_DAY), *shop(HALF_A_DAY, LATER, is_broken)])
+    assert {(alert.scope, alert.value) for alert in run.alerts} == {(scope, value)}
+    assert statuses(decided(run, "dismiss", LATER_MS)) == ["dismissed"]
+    assert news(run, shop(LATER, LATER + 5 * 60, is_broken)) == []
+
+
+def test_a_further_rise_of_a_wider_scope_is_seen_too() -> None:
     run = Run().follow([*shop(0, HALF_A_DAY), *on_mobiles(HALF_A_DAY, LATER, 7)])
     assert {(alert.scope, alert.value) for alert in run.alerts} == {("device", "mobile")}
-    assert statuses(decided(run, "dismiss", LATER_MS)) == ["dismissed"]
-    end = LATER + 24 * 60
+    decided(run, "dismiss", LATER_MS)
+    end = LATER + 4 * 60
     assert news(run, on_mobiles(LATER, end, 7)) == []
-    (opened, *_) = news(run, on_mobiles(end, end + 120, 9))
+    (opened, *_) = news(run, on_mobiles(end, end + 60, 9))
     assert (opened.status, opened.scope, opened.value) == ("opened", "device", "mobile")
 
 
+def test_a_wider_alert_is_opened_again_with_what_was_usual_before() -> None:
+    run = Run().follow([*shop(0, HALF_A_DAY), *on_mobiles(HALF_A_DAY, LATER, 8)])
+    regressions = run.processor.context.state.get(f"r{SITE}").stalls.regression
+    index = regressions.features["device:mobile"]
+    before = regressions.weights[index]
+    decided(run, "dismiss", LATER_MS)
+    assert regressions.weights[index] > before + 1.0
+    assert statuses(decided(run, "reopen", LATER_MS + 1)) == ["reopened"]
+    assert regressions.weights[index] == pytest.approx(before)
+    later = news(run, [*on_mobiles(LATER, LATER + 40, 8), *shop(LATER + 40, LATER + 160)])
+    assert (statuses(later)[0], statuses(later)[-1]) == ("updated", "resolved")
+    assert {(alert.scope, alert.value) for alert in later} == {("device", "mobile")}
+
+
 def test_a_page_that_is_bad_from_birth_may_be_so() -> None:
-    day = 24 * 60
-    healthy = [minute(n, f"p{k}", template="product") for n in range(3 * day) for k in range(4)]
-    born = [minute(n, "sizes", stalls=10, template="product") for n in range(2 * day, 3 * day)]
-    run = Run().follow([record for record in [*healthy, *born] if record.minute_ms < born[60].minute_ms])
+    birth, end = 25 * 60, 31 * 60
+    healthy = [minute(n, f"p{k}", template="product") for n in range(end) for k in range(4)]
+    born = [minute(n, "sizes", stalls=10, template="product") for n in range(birth, end)]
+    records = sorted([*healthy, *born], key=lambda record: record.due_ms)
+    then = BEGINNING + (birth + 60) * MINUTE_MS
+    run = Run().follow([record for record in records if record.minute_ms < then])
     assert next((alert.page[-5:], alert.status) for alert in run.alerts) == ("sizes", "opened")
-    assert statuses(decided(run, "dismiss", (2 * day + 60) * MINUTE_MS + HORIZON_MS + 5)) == ["dismissed"]
-    rest = [record for record in [*healthy, *born] if record.minute_ms >= born[60].minute_ms]
-    assert news(run, rest) == []
+    assert statuses(decided(run, "dismiss", (birth + 60) * MINUTE_MS + HORIZON_MS + 5)) == ["dismissed"]
+    assert news(run, [record for record in records if record.minute_ms >= then]) == []
 
 
 # ---- opened again
