@@ -1,9 +1,9 @@
 """Pages: which are dead ends, since when, at what price; and which are associated with purchases.
 
-Counts per minute and closed sessions wait until the watermark has passed the time at which they were due on every
-partition of the visitors' log. Then they are handled in canonical order (time, page, cell; time, session), so the
-results do not depend on how partitions interleave, nor on how many there are. What comes later corrects counts,
-scores and money, never the evidence that an alert has already spent.
+Counts per minute, closed sessions, decisions about alerts and deploys wait until the watermark has passed the
+time at which they were due on every partition of the visitors' log. Then they are handled in canonical order (time,
+page, cell; time, session), so the results do not depend on how partitions interleave, nor on how many there are.
+What comes later corrects counts, scores and money, never the evidence that an alert has already spent.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +20,8 @@ from streams.settings import Settings
 from tests.agents.product import COMPARED, Deployment, Record, differences, final, replayed
 
 DATA = Path(__file__).parents[1] / "data"
-VIEW = {"event_id": "e", "visitor_id": "v", "occurred_at": 1_700_000_000_000, "url": "https://shop.example/a"}
+NOON = 1_700_000_000_000
+VIEW = {"event_id": "e", "visitor_id": "v", "occurred_at": NOON, "url": "https://shop.example/a"}
 
 
 def view(**changed: object) -> bytes:
@@ -28,7 +30,7 @@ def view(**changed: object) -> bytes:
 
 def decision(**changed: object) -> bytes:
     fields = {
-        "event_id": "e", "occurred_at": VIEW["occurred_at"], "site": "s", "alert_id": "a", "action": "mute",
+        "event_id": "e", "occurred_at": NOON, "site": "s", "alert_id": "a", "action": "mute",
     }  # fmt: skip
     return json.dumps(fields | changed).encode()
 
@@ -38,7 +40,7 @@ ODD: list[bytes | None] = [
     decision(event_id="d2", action="dismiss", by="\u202eAnn", why="\x00\x1b[2J" * 90),
     decision(action="mute", until="9999-12-31T23:59:59Z", event_id="d3", alert_id="🙂" * 256),
     decision(action="mute", until=10**30),
-    decision(action="unmute", until=VIEW["occurred_at"]),
+    decision(action="unmute", until=NOON),
     decision(action=["mute"], by={}),
     decision(alert_id="\x1f"),
     decision(event_id="d4", version="7", url="javascript:alert(1)", occurred_at="0001-01-01T00:00:00Z"),
@@ -109,9 +111,12 @@ def test_any_bytes_on_any_input_topic_leave_the_worker_alive(deployment: Deploym
             for _, record in deployment.read(["rejected-events"])
         }
 
+    # Decisions wait for time to come to them.
+    deployment.publisher.tell(NOON + 3_600_000)
+    deployment.publisher.push()
     rejected, limit = refused(), time.monotonic() + 30
     while sum(record["reason"] == "unknown_alert" for record in rejected.values()) < 3:
-        assert time.monotonic() < limit, "decisions wait for time to come to them"
+        assert time.monotonic() < limit, Counter(record["reason"] for record in rejected.values())
         time.sleep(0.5)
         rejected = refused()
     assert rejected.keys() <= sent.keys()
