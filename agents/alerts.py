@@ -13,7 +13,7 @@ import msgspec
 
 from agents.security import security_of
 from agents.settings import WorkerSettings
-from agents.summary_view import alert_table, cause, minute, screen, subject
+from agents.summary_view import alert_table, cause, minute, said_of, screen, subject
 from agents.topics import partition_counts
 from schemas.dead_end_alerts import DeadEndAlert
 from streams.event_files import EventFileError
@@ -81,7 +81,12 @@ def alert_line(alert: DeadEndAlert) -> str:
     share = f"{alert.exits:,} of {alert.views:,} views went no further, {alert.expected_exits:,.0f} expected"
     stake = f", {alert.money_at_stake} {alert.currency} at stake" if alert.money_at_stake else ""
     why = f" ({cause(alert.cause)})" if cause(alert.cause) else ""
-    return f"{minute(alert.updated_at)}  {alert.status:<10} {where}: {share}{stake}{why}{_final(alert)}"
+    said = said_of(msgspec.to_builtins(alert))
+    answer = f" – {said}" if said else ""
+    line = (
+        f"{minute(alert.updated_at)}  {alert.status:<10} {where}: {share}{stake}{why}{_final(alert)}{answer}"
+    )
+    return f"{line} [{alert.alert_id}]"
 
 
 def _final(alert: DeadEndAlert) -> str:

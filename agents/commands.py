@@ -22,6 +22,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+Action = Literal["acknowledge", "mute", "unmute", "dismiss", "reopen"]
 FileFormat = Literal["ndjson", "topic-log", "access-log", "otto"]
 Paths = Annotated[
     list[Path],
@@ -31,6 +32,7 @@ Kafka = Annotated[str | None, typer.Option(help="host:port of a Kafka; several s
 SettingsFile = Annotated[Path | None, typer.Option("--settings", help="TOML file of settings.")]
 Form = Annotated[FileFormat, typer.Option("--format", help="What the files hold.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+Site = Annotated[str | None, typer.Option(help="Shop that it belongs to; by default that of the settings.")]
 Seed = Annotated[int, typer.Option(help="Another seed, another shop.")]
 
 
@@ -86,6 +88,59 @@ def alerts(
     from agents.alerts import show_alerts
 
     show_alerts(_settings(settings, kafka=kafka), folder, follow, as_json)
+
+
+@app.command()
+def decide(
+    alert_id: Annotated[str, typer.Argument(help="Id of the alert, as culdesac alerts shows it.")],
+    action: Annotated[
+        Action,
+        typer.Argument(
+            help="acknowledge: somebody looks into it. mute, unmute: no updates for a while. dismiss: it is no "
+            "dead end, but usual from now on. reopen: it is not over."
+        ),
+    ],
+    by: Annotated[str, typer.Option(help="Who says so: a name or a role.")],
+    why: Annotated[str | None, typer.Option(help="Why.")] = None,
+    duration: Annotated[
+        str | None,
+        typer.Option("--for", help="How long a mute holds, such as 4h; by default until it is over."),
+    ] = None,
+    site: Site = None,
+    kafka: Kafka = None,
+    settings: SettingsFile = None,
+) -> None:
+    """Answer an alert: say what is to become of it."""
+    from agents.notes import decision_of, send_note
+
+    if duration is not None and action != "mute":
+        raise typer.BadParameter("only a mute has an end", param_hint="--for")
+    mute_ms = None if duration is None else int(_duration("--for", duration) * 1000)
+    loaded = _settings(settings, kafka=kafka)
+    note = decision_of(alert_id, action, by, why, mute_ms, site or loaded.streams.site)
+    send_note(loaded, "alert-decisions", alert_id, note)
+    _say(f"Sent: {action} {alert_id}. If it can't be acted on, rejected-events says why.")
+
+
+@app.command()
+def deploy_marker(
+    version: Annotated[str, typer.Argument(help="What was deployed.")],
+    at: Annotated[str | None, typer.Option(help="When, as 2026-03-01T12:00:00Z; by default now.")] = None,
+    by: Annotated[str | None, typer.Option(help="Who deployed it: a name or a role.")] = None,
+    note: Annotated[str | None, typer.Option(help="What is new.")] = None,
+    url: Annotated[str | None, typer.Option(help="Where more is said of it.")] = None,
+    site: Site = None,
+    kafka: Kafka = None,
+    settings: SettingsFile = None,
+) -> None:
+    """Say that a version was deployed, so that alerts can show it beside what broke then."""
+    from agents.notes import deploy_of, send_note
+
+    at_ms = None if at is None else _time("--at", at)
+    loaded = _settings(settings, kafka=kafka)
+    shop = site or loaded.streams.site
+    send_note(loaded, "deploys", shop, deploy_of(version, at_ms, by, note, url, shop))
+    _say(f"Sent: deploy {version} of {shop}.")
 
 
 @app.command()
@@ -237,6 +292,18 @@ def _duration(option: str, text: str) -> float:
     if not duration_ms:
         raise typer.BadParameter("write more than 0", param_hint=option)
     return duration_ms / 1000
+
+
+def _time(option: str, text: str) -> int:
+    """Epoch milliseconds of a time on the command line."""
+    from schemas.timestamps import parse_time
+
+    try:
+        return parse_time(text)
+    except ValueError:
+        raise typer.BadParameter(
+            f"{text!r} is no time: write one such as 2026-03-01T12:00:00Z", param_hint=option
+        ) from None
 
 
 def main() -> NoReturn:

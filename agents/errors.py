@@ -15,6 +15,7 @@ def sentence(error: BaseException) -> str | None:
     ('gap: write a duration', None)
     """
     from agents.broker import BrokerError
+    from agents.notes import NoteError
     from agents.publisher import PublishError
     from agents.replaying import OutputError
     from agents.settings import SettingsError
@@ -22,7 +23,9 @@ def sentence(error: BaseException) -> str | None:
     from streams.event_files import EventFileError
     from streams.shop import PlanError
 
-    ours = (SettingsError, TopicError, PublishError, OutputError, BrokerError, EventFileError, PlanError)
+    ours = (
+        SettingsError, TopicError, PublishError, NoteError, OutputError, BrokerError, EventFileError, PlanError,
+    )  # fmt: skip
     if not isinstance(error, ours):
         return None
     return " ".join(str(error).split())

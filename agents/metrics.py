@@ -22,6 +22,7 @@ from prometheus_client import (
     generate_latest,
 )
 
+from schemas.alert_decisions import DecisionAction
 from schemas.dead_end_alerts import AlertStatus
 from schemas.model_snapshots import ModelName
 from schemas.rejected_events import Reason
@@ -41,6 +42,7 @@ OUTCOMES = get_args(Outcome)
 EXIT_REASONS = get_args(ExitReason)
 REVISION_STATES = get_args(RevisionStatus)
 ALERT_STATES = get_args(AlertStatus)
+DECISIONS = get_args(DecisionAction)
 MODELS = get_args(ModelName)
 PARTITIONS = tuple(str(partition) for partition in range(256))
 LATENCY_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -117,6 +119,10 @@ session_revisions = _counter(
 )
 open_sessions = _gauge("culdesac_open_sessions", "Sessions that are open", partition=PARTITIONS)
 dead_end_alerts = _counter("culdesac_dead_end_alerts_total", "Revisions of alerts", status=ALERT_STATES)
+alert_decisions = _counter(
+    "culdesac_alert_decisions_total", "Decisions about alerts that changed something", action=DECISIONS
+)
+deploys = _counter("culdesac_deploys_total", "Deploys that were noted")
 open_alerts = _gauge("culdesac_open_alerts", "Dead-end alerts that are open", partition=PARTITIONS)
 enriched_seconds = _histogram(
     "culdesac_enriched_seconds",
@@ -168,13 +174,14 @@ _BY_LABEL: Mapping[str, Family[Counter]] = {
     "exits": closed_session_exits,
     "session_revisions": session_revisions,
     "alerts": dead_end_alerts,
+    "alert_decisions": alert_decisions,
 }
 _BY_STAGE: Mapping[str, Family[Counter]] = {
     "late": late_events,
     "duplicates": duplicate_events,
     "redelivered": redelivered_records,
 }
-_PLAIN: Mapping[str, Family[Counter]] = {"capped": capped_sessions}
+_PLAIN: Mapping[str, Family[Counter]] = {"capped": capped_sessions, "deploys": deploys}
 
 
 def apply_counts(stage: str, counts: Counts[tuple[str, str]]) -> None:
@@ -186,9 +193,9 @@ def apply_counts(stage: str, counts: Counts[tuple[str, str]]) -> None:
         Its name.
     counts
         (counter, label) to number. ``events`` (topic), ``rejected`` (reason), ``sessions_closed`` (outcome),
-        ``exits`` (reason), ``session_revisions`` and ``alerts`` (status), ``late``, ``duplicates``,
-        ``redelivered`` and ``capped`` have metrics of their own; what no one knows counts as
-        ``culdesac_stage_counts_total``.
+        ``exits`` (reason), ``session_revisions`` and ``alerts`` (status), ``alert_decisions`` (action), ``late``,
+        ``duplicates``, ``redelivered``, ``capped`` and ``deploys`` have metrics of their own; what no one knows
+        counts as ``culdesac_stage_counts_total``.
 
     Examples
     --------

@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 WIDTH = 150
 """Of what goes to a file or a pipe, where nobody's terminal says how wide it may be."""
@@ -45,14 +46,19 @@ def show_summary(summary: Mapping[str, Any], console: Console | None = None) -> 
 
 
 def alert_table(alerts: list[dict[str, Any]]) -> Table:
-    """Alerts, one a row."""
+    """Alerts, one a row; under each its id, and what people have said of it."""
     table = Table(title="Alerts")
     table.add_column("Dead end", overflow="fold")
     for title in ("Status", "Since", "Resolved", "Views", "Exits", "Expected", "At stake", "Cause"):
         table.add_column(title, no_wrap=True)
     for alert in alerts:
+        # As text: what people write is no markup.
+        name = Text(subject(alert["scope"], alert.get("value"), alert["page"]))
+        name.append(f"\n{alert['alert_id']}", style="dim")
+        if said := said_of(alert):
+            name.append(f"\n{said}", style="italic")
         table.add_row(
-            subject(alert["scope"], alert.get("value"), alert["page"]),
+            name,
             standing(alert["status"], alert.get("confirmed_at")),
             minute(alert["opened_at"]),
             minute(alert.get("resolved_at")),
@@ -76,6 +82,44 @@ def standing(status: str, confirmed_at: str | None) -> str:
     'confirmed'
     """
     return status if confirmed_at is None or status == "confirmed" else f"{status}, confirmed"
+
+
+_ANSWERS = {
+    "acknowledge": "acknowledged",
+    "mute": "muted",
+    "unmute": "no more muted",
+    "dismiss": "no dead end",
+    "reopen": "opened again",
+}
+
+
+def said_of(alert: Mapping[str, Any]) -> str:
+    """Say in a few words what people have decided about an alert, who and why; empty where nobody has.
+
+    Control characters become blanks: what people write must not move the cursor.
+
+    Examples
+    --------
+    >>> muted = {"decision": "mute", "decided_by": "Ann", "muted_until": "2026-01-07T14:08:00.000Z"}
+    >>> said_of({**muted, "why": "a sale"})
+    'muted by Ann until 2026-01-07 14:08: a sale'
+    >>> said_of({"decision": "dismiss", "decided_by": "Ann", "acknowledged_by": "Bob", "acknowledged_at": "…"})
+    'no dead end, says Ann (acknowledged by Bob)'
+    """
+    decision = alert.get("decision")
+    if not decision:
+        return ""
+    by, why, until = (alert.get(name) for name in ("decided_by", "why", "muted_until"))
+    said = _ANSWERS[decision]
+    if by:
+        said += f", says {by}" if decision == "dismiss" else f" by {by}"
+    if until and decision == "mute":
+        said += " until it is over" if until.startswith("9999-") else f" until {minute(until)}"
+    if decision != "acknowledge" and alert.get("acknowledged_at"):
+        said += f" (acknowledged by {alert.get('acknowledged_by') or 'somebody'})"
+    if why:
+        said += f": {why}"
+    return "".join(character if character.isprintable() else " " for character in said)
 
 
 def cause(name: str) -> str:

@@ -7,7 +7,8 @@ from typing import Annotated, Literal, TypeAlias
 import msgspec
 from msgspec import Meta
 
-from schemas.fields import Count, Currency, Id, NotNegative
+from schemas.alert_decisions import DecisionAction
+from schemas.fields import Count, Currency, Id, Link, Name, Note, NotNegative
 from schemas.money import AmountText
 from schemas.timestamps import UtcTime
 
@@ -79,6 +80,19 @@ class AlertPath(msgspec.Struct, kw_only=True):
     returning: Annotated[bool, Meta(description="The visitor had been there before.")]
     steps: Annotated[list[AlertStep], Meta(description="Its last views, at most 12.")]
     actions: Annotated[list[str], Meta(description="Names of its last interactions, at most 8.")]
+
+
+class AlertDeploy(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A deploy beside an alert; whether it is the cause nobody knows."""
+
+    version: Annotated[Name, Meta(description="What went live.")]
+    at: Annotated[UtcTime, Meta(description="Event time of the deploy.")]
+    minutes_before_change: Annotated[
+        float, Meta(description="From it to when the alert seems to have begun; below 0: it came after.")
+    ]
+    by: Annotated[Name | None, Meta(description="Who deployed it.")] = None
+    note: Annotated[Note | None, Meta(description="What is new, in their own words.")] = None
+    url: Annotated[Link | None, Meta(description="Where more is said of it.")] = None
 
 
 class DeadEndAlert(
@@ -177,4 +191,22 @@ class DeadEndAlert(
     ] = None
     paths_continued: Annotated[
         list[AlertPath] | None, Meta(description="The latest sessions that went on from there, at most 5.")
+    ] = None
+    decision: Annotated[
+        DecisionAction | None, Meta(description="The last that was decided about it, since it opened.")
+    ] = None
+    decided_by: Annotated[Name | None, Meta(description="Who decided that.")] = None
+    decided_at: Annotated[UtcTime | None, Meta(description="Event time of the decision.")] = None
+    why: Annotated[Note | None, Meta(description="Why, in their own words.")] = None
+    acknowledged_by: Annotated[
+        Name | None, Meta(description="Who acknowledged it, whatever was decided afterwards.")
+    ] = None
+    acknowledged_at: Annotated[UtcTime | None, Meta(description="Event time of that.")] = None
+    muted_until: Annotated[
+        UtcTime | None,
+        Meta(description="Notify nobody before; the year 9999 where a mute ends when the alert is over."),
+    ] = None
+    deploys: Annotated[
+        list[AlertDeploy] | None,
+        Meta(description="At most 5 deploys about the time when it seems to have begun, by their time."),
     ] = None

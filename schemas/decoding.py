@@ -8,7 +8,9 @@ from typing import Any, Final
 
 import msgspec
 
+from schemas.alert_decisions import AlertDecision
 from schemas.consents import Consent
+from schemas.deploys import Deploy
 from schemas.events import Event
 from schemas.feedback import Feedback
 from schemas.fields import FieldError
@@ -34,6 +36,8 @@ INPUT_TYPES: Final[dict[str, type[Event]]] = {
     "identities": Identity,
     "consents": Consent,
     "feedback": Feedback,
+    "alert-decisions": AlertDecision,
+    "deploys": Deploy,
 }
 
 _DECODE = {topic: msgspec.json.Decoder(type_).decode for topic, type_ in INPUT_TYPES.items()}

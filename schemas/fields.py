@@ -26,6 +26,15 @@ Url: TypeAlias = Annotated[str, Meta(min_length=1, max_length=MAX_TEXT_CHARS)]
 Text: TypeAlias = Annotated[str, Meta(max_length=MAX_TEXT_CHARS)]
 """Free text, at most 8192 characters. It may hold anything: whoever shows it has to escape it."""
 
+Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=128, extra_json_schema={"pattern": r"\S"})]
+"""What people call themselves, or what is theirs: not blank, at most 128 characters, none a control character."""
+
+Note: TypeAlias = Annotated[str, Meta(max_length=1024)]
+"""Free text that alerts repeat, at most 1024 characters. It may hold anything, as `Text`."""
+
+Link: TypeAlias = Annotated[str, Meta(min_length=1, max_length=1024)]
+"""A URL that alerts repeat."""
+
 Address: TypeAlias = Annotated[str, Meta(max_length=64)]
 """An IP address."""
 

@@ -19,8 +19,12 @@ Reason: TypeAlias = Literal[
     "too_late",
     "unknown_topic",
     "malformed_line",
+    "unknown_alert",
+    "not_possible",
 ]
-"""Why a record was refused; `malformed_line` is a line of a file that its format's adapter can't read."""
+"""Why a record was refused; `malformed_line` is a line of a file that its format's adapter can't read,
+`unknown_alert` a decision about an alert that never was or has long been over, `not_possible` one that makes no
+sense as the alert is."""
 
 Payload: TypeAlias = Annotated[
     str, Meta(max_length=4 * -(-16 * 1024 // 3), extra_json_schema={"contentEncoding": "base64"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from schemas.marks import Mark
-from schemas.visitor_events import Origin
+from schemas.visitor_events import Origin, SiteNote
 
 
 class Cell(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -136,4 +136,4 @@ class SessionCorrection(msgspec.Struct, tag_field="type", tag="session_correctio
     purchased_at: int | None = None
 
 
-SiteEvent = PageMinute | SessionExample | SessionCorrection | Mark
+SiteEvent = PageMinute | SessionExample | SessionCorrection | SiteNote | Mark

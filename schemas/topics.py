@@ -164,6 +164,8 @@ TOPICS: Final[dict[str, Topic]] = {
         _input("identities", "visitor", "schemas.identities:Identity"),
         _input("consents", "visitor", "schemas.consents:Consent"),
         _input("feedback", "visitor", "schemas.feedback:Feedback"),
+        _input("alert-decisions", "alert", "schemas.alert_decisions:AlertDecision"),
+        _input("deploys", "site", "schemas.deploys:Deploy"),
         _internal("visitor-events", "visitor", "visitors", "schemas.visitor_events:VisitorEvent"),
         _internal("customer-events", "customer", "customers", "schemas.customer_events:CustomerEvent"),
         _internal("site-events", "site", "sites", "schemas.site_events:SiteEvent"),

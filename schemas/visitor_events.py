@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from schemas.alert_decisions import DecisionAction
 from schemas.fields import JsonObject
 from schemas.marks import Mark
 
@@ -107,4 +108,56 @@ class ModelWeights(msgspec.Struct, tag_field="type", tag="model_weights", frozen
     weights: dict[str, float]
 
 
-VisitorEvent = VisitorPageView | VisitorInteraction | VisitorOrder | VisitorIdentity | ModelWeights | Mark
+class AlertDecided(msgspec.Struct, tag_field="type", tag="alert_decision", frozen=True, omit_defaults=True):
+    """Somebody has decided about an alert.
+
+    Attributes
+    ----------
+    came_from
+        Its origin where it first stood, in the input topic; `origin` is that of the log that it is in.
+    until_ms
+        When a mute ends (event time); None: when the alert is over.
+    """
+
+    origin: Origin
+    came_from: Origin
+    event_id: str
+    occurred_at: int
+    site: str
+    alert_id: str
+    action: DecisionAction
+    by: str | None = None
+    why: str | None = None
+    until_ms: int | None = None
+
+    @property
+    def due_ms(self) -> int:
+        """When it is due (event time): when it happened."""
+        return self.occurred_at
+
+
+class Deployed(msgspec.Struct, tag_field="type", tag="deploy", frozen=True, omit_defaults=True):
+    """Another version of a site went live; `came_from` as of decisions."""
+
+    origin: Origin
+    came_from: Origin
+    event_id: str
+    occurred_at: int
+    site: str
+    version: str
+    by: str | None = None
+    note: str | None = None
+    url: str | None = None
+
+    @property
+    def due_ms(self) -> int:
+        """When it is due (event time): when it happened."""
+        return self.occurred_at
+
+
+SiteNote = AlertDecided | Deployed
+"""What is said of a site, not of a visitor: sessions passes it on as it is."""
+
+VisitorEvent = (
+    VisitorPageView | VisitorInteraction | VisitorOrder | VisitorIdentity | ModelWeights | SiteNote | Mark
+)

@@ -6,14 +6,15 @@ its revisions count up, its times are event time.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from hashlib import blake2b
 from math import sqrt
 from typing import NamedTuple
 
-from schemas.dead_end_alerts import AlertScope, AlertStatus, DeadEndAlert
+from schemas.dead_end_alerts import AlertDeploy, AlertScope, AlertStatus, DeadEndAlert
 from schemas.money import format_amount
-from schemas.timestamps import MAX_MS, format_ms
+from schemas.timestamps import MAX_MS, MIN_MS, format_ms
 from streams.causes import Cause
 from streams.evidence import PageState
 from streams.evidence_packs import add_final, contrasts_of, course_of, summary_of, withdrawn_because
@@ -108,6 +109,7 @@ def alert_record(
     status: AlertStatus,
     at_ms: int,
     part_of: str | None = None,
+    deploys: Sequence[AlertDeploy] = (),
 ) -> Output:
     """Say what has come of an alert.
 
@@ -125,6 +127,8 @@ def alert_record(
         What happened, and when (event time).
     part_of
         Id of the wider alert that stands for it, where it is withdrawn.
+    deploys
+        Those about the time when it began.
     """
     subject, price, cause = finding.subject, finding.price, finding.cause
     excess, variance = suspicion.excess, suspicion.variance
@@ -171,10 +175,19 @@ def alert_record(
     )
     if finding.final is not None and change is not None:
         add_final(value, finding.final, change.at_ms)
+    answers = alert.answers
+    if (decided := answers.last) is not None:
+        value.decision, value.decided_by, value.why = decided.action, decided.by, decided.why
+        value.decided_at = _time(decided.at_ms)
+    if (acknowledged := answers.acknowledged) is not None:
+        value.acknowledged_by, value.acknowledged_at = acknowledged.by, _time(acknowledged.at_ms)
+    if answers.muted_ms is not None and (status == "muted" or answers.is_muted(at_ms)):
+        value.muted_until = _time(answers.muted_ms)
+    value.deploys = list(deploys) or None
     value.summary = summary_of(value)
     key = f"{subject.scope}:{subject.value}"
     return Output("dead-end-alerts", key, value, alert.alert_id, at_ms, alert.revision)
 
 
 def _time(at_ms: int) -> str:
-    return format_ms(min(at_ms, MAX_MS))
+    return format_ms(max(MIN_MS, min(at_ms, MAX_MS)))

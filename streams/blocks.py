@@ -91,37 +91,6 @@ def begin_block(
         page.margin_newborn = settings.margin + settings.margin_newborn * spread + sigma
 
 
-def take_as_usual(template: TemplateState, page: PageState, logit: float, variance: float) -> None:
-    """Teach a page that it is usual what it has shown lately: its effect moves at once, not over a week.
-
-    It is sure of that only as far as it has seen it: of less information comes a wider margin, and it learns faster
-    what comes next. A young page is judged by its own past from now on. Evidence is left as it is.
-
-    Parameters
-    ----------
-    template, page
-        The detector's records; both are changed.
-    logit
-        By which stalls were more than the page's effect said.
-    variance
-        Σm(1 − m) of the views that showed it.
-
-    Examples
-    --------
-    >>> page = PageState(effect=0.2, information=90.0, noise_variance=0.04, newborn=True)
-    >>> take_as_usual(TemplateState(), page, 1.5, 25.0)
-    >>> page.effect, page.information, page.newborn
-    (1.7, 12.5, False)
-    """
-    before = page.effect
-    page.effect = max(-MAX_EFFECT, min(MAX_EFFECT, before + logit))
-    page.information = min(page.information, variance / (1.0 + page.noise_variance * variance))
-    page.newborn = False
-    page.residual = page.variance = 0.0
-    if page.counted:
-        template.effect_squares += page.effect**2 - before**2
-
-
 def _close(
     settings: DetectorSettings, site: SiteState, template: TemplateState, page: PageState, passed: int
 ) -> None:
@@ -136,15 +105,10 @@ def _close(
     if evidence > FROZEN_ABOVE and page.information > FROZEN_INFORMATION:
         return
     residual = page.residual
-    pooled = site.noise / site.noise_weight
-    weight = (variance * pooled / (1.0 + variance * pooled)) ** 2
-    noise = weight * min((residual**2 - variance) / variance**2, 9.0 * noise_variance + 9.0 / variance)
-    kept = NOISE_KEPT**passed
-    page.noise = page.noise * kept + noise
-    page.noise_weight = page.noise_weight * kept + weight
-    # Moments of under-dispersed blocks are negative: the pool must stay above zero to remain a variance.
-    site.noise = max(1e-6, site.noise * POOLED_KEPT + noise)
-    site.noise_weight = site.noise_weight * POOLED_KEPT + weight
+    if page.settling:
+        page.settling = max(0, page.settling - passed)
+    else:
+        _learn_noise(site, page, passed)
     gained = variance * share
     before = page.effect
     faded = page.information * exp(-passed * settings.block_ms / settings.memory_ms)
@@ -156,6 +120,19 @@ def _close(
         if not page.counted:
             page.counted = True
             template.effects += 1
+
+
+def _learn_noise(site: SiteState, page: PageState, passed: int) -> None:
+    residual, variance, noise_variance = page.residual, page.variance, page.noise_variance
+    pooled = site.noise / site.noise_weight
+    weight = (variance * pooled / (1.0 + variance * pooled)) ** 2
+    noise = weight * min((residual**2 - variance) / variance**2, 9.0 * noise_variance + 9.0 / variance)
+    kept = NOISE_KEPT**passed
+    page.noise = page.noise * kept + noise
+    page.noise_weight = page.noise_weight * kept + weight
+    # Moments of under-dispersed blocks are negative: the pool must stay above zero to remain a variance.
+    site.noise = max(1e-6, site.noise * POOLED_KEPT + noise)
+    site.noise_weight = site.noise_weight * POOLED_KEPT + weight
 
 
 def _carry(wealth: Triple, gain: Triple, share: float, cap: float) -> Triple:

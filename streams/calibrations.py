@@ -5,8 +5,9 @@ threshold there would have cost: between levels their number falls off exponenti
 Pickands, 1975, *Statistical Inference Using Extreme Order Statistics*), and the threshold is where it falls below
 the budget.
 
-What rises as high as faults do and stays is a fault, and is not counted: a site must not grow deaf by having many.
-But what is over within hours is what this site does by itself.
+What rises as high as faults do and stays is a fault, and is not counted, nor is what somebody has acknowledged: a
+site must not grow deaf by having many. But what is over within hours and nobody cared for is what this site does by
+itself, as is what was dismissed.
 
 Where numbers fall off slowly, single hours are noisier than the noise that was learned: then the margin grows too.
 """

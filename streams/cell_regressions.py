@@ -8,7 +8,7 @@ cell's logit is computed once a batch. A batch is an eighth of what has been lea
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import Any, Final
 
@@ -125,6 +125,26 @@ class CellRegression(msgspec.Struct, dict=True):
         self.waiting = 0
         self.pending.clear()
         self._entries.clear()
+
+    def move(self, names: Iterable[str], by: float) -> None:
+        """Add to the weights of features, those that are known; what the running batch has seen is kept.
+
+        >>> model = CellRegression()
+        >>> mobile = (("mobile",), lambda device: (f"device:{device}",))
+        >>> model.predict(*mobile).logit
+        0.0
+        >>> model.move(["device:mobile", "device:none"], 0.5)
+        >>> model.predict(*mobile).logit
+        0.5
+        """
+        for index in self.regression.lookup(names)[1:]:
+            self.regression.weights[index] += by
+        self._cells.clear()
+
+    def move_all(self, by: float) -> None:
+        """Add to the constant weight: to every context."""
+        self.regression.weights[0] += by
+        self._cells.clear()
 
     @cached_property
     def _cells(self) -> dict[tuple[Any, ...], CellPrediction]:

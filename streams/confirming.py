@@ -10,13 +10,11 @@ from typing import NamedTuple
 
 from schemas.dead_end_alerts import AlertStatus
 from schemas.site_events import SessionExample
+from streams.baselines import teach
 from streams.blame import Blame
-from streams.blocks import take_as_usual
-from streams.evidence import clear_evidence
 from streams.final_exits import (
     DECIDED,
     LEAST_RATE,
-    TAUGHT_PRIOR,
     FinalExits,
     shift_of,
     stall_logit,
@@ -83,15 +81,12 @@ class Confirming:
             return (say(context, finding, record, status, at_ms),)
         blame.wide.alerting.remove(page)
         blame.put()
-        change = change_of(record.suspicion)
-        assert change is not None
-        logit = stall_logit(record.suspicion, change.at_ms, TAUGHT_PRIOR)
+        suspicion = record.suspicion
         said = say(context, finding, record, status, at_ms)
         # Or it would open again at once: what visitors do there now is no dead end, so it is usual.
         template_key = f"t{site}{SEPARATOR}{record.template}"
         of_template: TemplateRecord = state.get(template_key)
-        take_as_usual(of_template.state, record.state, logit, change.variance)
-        clear_evidence(record.state)
+        teach(record.state, of_template.state, suspicion)
         state.put(template_key, of_template)
         state.delete(key)
         return (said,)

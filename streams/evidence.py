@@ -175,6 +175,8 @@ class PageState(msgspec.Struct, array_like=True):
     recovery_shift: float = 0.0
     alert: Literal["open", "open_new"] | None = None
     common: DecayedSums = msgspec.field(default_factory=DecayedSums)
+    # Blocks in which nothing is learned of noise, for a person has moved the effect.
+    settling: int = 0
 
 
 class TemplateState(msgspec.Struct, array_like=True):

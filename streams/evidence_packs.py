@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from schemas.dead_end_alerts import AlertCause, AlertContrast, AlertCourse, DeadEndAlert
 from schemas.timestamps import MAX_MS, format_ms
+from streams.deploys import after_deploy
 from streams.final_exits import FinalExits
 from streams.sample_paths import paths_since
 from streams.symptoms import Suspicion
@@ -107,6 +108,7 @@ def summary_of(alert: DeadEndAlert) -> str:
     """
     where = alert.page if alert.scope == "page" else NAMES.get(alert.scope, f"{alert.scope} {alert.value}")
     since = f", since {alert.changed_at[:16].replace('T', ' ')} UTC" if alert.changed_at else ""
+    since += after_deploy(alert.deploys)
     money = ""
     if alert.money_at_stake is not None:
         money = f"; about {alert.money_at_stake} {alert.currency} at stake"

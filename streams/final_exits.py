@@ -26,8 +26,8 @@ from streams.symptoms import MAX_BUCKETS, Contrast, Suspicion
 DECIDED = 4.0
 """Nats from which the test has decided: by Wald's bound at most e⁻⁴, two in a hundred, are decided wrongly. Three
 would be five in a hundred; and to withdraw the alert of a broken page costs more than to wait for more sessions."""
-SHIFT_PRIOR, TAUGHT_PRIOR = 2.0, 0.5
-"""Variance that draws the logit of few stalls towards zero: where it is weighed, and where a page is taught it."""
+SHIFT_PRIOR = 2.0
+"""Variance that draws the logit of few stalls towards zero."""
 MIN_SHIFT, MAX_SHIFT = 0.5, 3.0
 """Bounds of the logit that stalls show: visitors may go on even where nearly all stall."""
 LEAST = 1e-4
@@ -220,7 +220,7 @@ class FinalExits(msgspec.Struct, array_like=True):
         self.series = joined
 
 
-def stall_logit(suspicion: Suspicion, from_ms: int, prior: float = SHIFT_PRIOR) -> float:
+def stall_logit(suspicion: Suspicion, from_ms: int) -> float:
     """Tell by which logit stalls are more than was to be expected, since a time (≥); `prior` draws it towards zero.
 
     >>> from streams.symptoms import Bucket
@@ -237,7 +237,7 @@ def stall_logit(suspicion: Suspicion, from_ms: int, prior: float = SHIFT_PRIOR) 
     if views <= 0:
         return 0.0
     mean = max(LEAST, min(1.0 - LEAST, expected / views))
-    unseen = prior / (mean * (1.0 - mean))
+    unseen = SHIFT_PRIOR / (mean * (1.0 - mean))
     rate = max(LEAST, min(1.0 - LEAST, (stalls + unseen * mean) / (views + unseen)))
     return log(rate / (1.0 - rate)) - log(mean / (1.0 - mean))
 

@@ -2,8 +2,8 @@
 
 ::
 
-    page-views  interactions  orders  identities  consents  feedback
-         └───────────┴──────────┴─────────┴──────────┴─────────┘
+    page-views  interactions  orders  identities  consents  feedback  alert-decisions  deploys
+         └───────────┴──────────┴─────────┴──────────┴─────────┴─────────────┴────────────┘
                                 intake ────────────────────────────► rejected-events
                         ┌─────────┴─────────┐
                  visitor-events       customer-events
@@ -15,15 +15,17 @@
                   │   └──► sessions, enriched-page-views ──────────► rejected-events
                   │                           │      │
              site-events  (minutes, closed sessions, │
+              │       │    decisions, deploys,       │
               │       │    marks of both logs) ◄─────┘
             pages   models ──► model-snapshots, model-reports
               │
-         page-scores, dead-end-alerts
+         page-scores, dead-end-alerts ─────────────────────────────► rejected-events
 
 Visitors are spread over the partitions of ``visitor-events``, customers over those of ``customer-events``; a site
 is in one partition of ``site-events``, so that sums over its pages are plain sums. Marks go the way of the data:
 from intake to sessions, from there to customers and sites, from customers to sites. What sessions have been told,
-intake has written down for customers before. So three hops lead from a click to an alert; time takes a fourth.
+intake has written down for customers before. Decisions about alerts and deploys go by way of sessions, so that a
+site has one log of all that is to be known of it. So three hops lead from a click to an alert; time takes a fourth.
 """
 
 from __future__ import annotations

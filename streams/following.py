@@ -5,21 +5,25 @@ from __future__ import annotations
 from typing import Protocol
 
 from schemas.dead_end_alerts import AlertStatus
+from schemas.timestamps import MAX_MS
 from streams.alerts import QUIET_MS, UPDATE_EVERY_MS, Finding, Subject, alert_record, open_alert
 from streams.calibrations import Calibration, lasted_ms
+from streams.deploys import deploys_beside
 from streams.detection import Event, Verdict
 from streams.evidence import DecayedSums, PageState
+from streams.note_records import AlertSubject, Answers
 from streams.open_alerts import OpenAlert, OpenAlerts
 from streams.settings import DAY_MS
 from streams.stages import Context, Output
 from streams.symptoms import MinuteCounts, Suspicion
+from streams.visitors import SEPARATOR
 
 SUSPICION_BELOW = 0.5
 """Below this evidence there is no suspicion, and its counts begin anew."""
 REOPEN_MS = DAY_MS
 """What opens again so soon (≤) after it was resolved is the same alert."""
-OVER: frozenset[AlertStatus] = frozenset({"resolved", "withdrawn"})
-_CHANGES: dict[AlertStatus, int] = {"opened": 1, "reopened": 1, "resolved": -1, "withdrawn": -1}
+OVER: frozenset[AlertStatus] = frozenset({"resolved", "withdrawn", "dismissed"})
+_CHANGES: dict[AlertStatus, int] = {"opened": 1, "reopened": 1, **dict.fromkeys(OVER, -1)}
 
 
 class Followed(Protocol):
@@ -67,7 +71,7 @@ def follow(
     alert.evidence, alert.seen_ms = evidence, due_ms
     if event == "resolve":
         return "resolved"
-    if due_ms - alert.updated_ms >= UPDATE_EVERY_MS:
+    if due_ms - alert.updated_ms >= UPDATE_EVERY_MS and not alert.answers.is_muted(due_ms):
         return "updated"
     return None
 
@@ -76,18 +80,19 @@ def note_excursion(
     calibration: Calibration,
     record: Followed,
     suspicion: Suspicion,
+    alert: OpenAlert | None,
     evidence: float,
     is_usual: bool,
     is_over: bool = False,
 ) -> None:
-    """Count an excursion of evidence once it is over.
+    """Count an excursion of evidence once it is over, unless somebody has acknowledged that it was something.
 
     Parameters
     ----------
     calibration, record
         Changed.
-    suspicion
-        As before this minute was followed; where it is not the record's any more it is over.
+    suspicion, alert
+        As before this minute was followed; where the first is not the record's any more it is over.
     evidence, is_usual
         Of the minute, and whether it may count.
     is_over
@@ -96,10 +101,16 @@ def note_excursion(
     if suspicion.since_ms is None:
         record.top = 0.0
     if record.top and (is_over or record.suspicion is not suspicion):
-        calibration.count(record.top, lasted_ms(suspicion))
+        if alert is None or alert.answers.acknowledged is None:
+            calibration.count(record.top, lasted_ms(suspicion))
         record.top = 0.0
     elif is_usual and evidence > record.top:
         record.top = evidence
+
+
+def known_key(site: str, alert_id: str) -> str:
+    """State key of what an alert is about."""
+    return f"u{site}{SEPARATOR}{alert_id}"
 
 
 def begin(
@@ -108,15 +119,28 @@ def begin(
     """Open the alert of a page or a scope, or the last one again; `say` has to follow, with the status."""
     status: AlertStatus = "opened"
     alert = record.closed
-    if alert is not None and at_ms - alert.updated_ms <= REOPEN_MS:
+    # In rows of before there is no word of how it was over: then it was resolved.
+    is_resolved = alert is not None and alert.answers.over in (None, "resolved")
+    if alert is not None and is_resolved and at_ms - alert.updated_ms <= REOPEN_MS:
         status = "reopened"
-        alert.seen_ms, alert.evidence, alert.reopened_ms = at_ms, evidence, at_ms
-        alert.confirmed_ms = None
+        # What was said of what is over was not said of this; but who wants to hear nothing until then does not.
+        alert.answers = Answers(muted_ms=alert.answers.muted_ms)
+        open_again(context, subject, record, alert, at_ms, evidence)
     else:
         alert = open_alert(subject, at_ms, evidence)
+        record.alert, record.closed = alert, None
+        context.state.put(subject.key, alert, at_ms + QUIET_MS)
+    return alert, status
+
+
+def open_again(
+    context: Context, subject: Subject, record: Followed, alert: OpenAlert, at_ms: int, evidence: float
+) -> None:
+    """Let an alert that was over be open again; `say` has to follow."""
+    alert.seen_ms, alert.evidence, alert.reopened_ms, alert.answers.over = at_ms, evidence, at_ms, None
+    alert.confirmed_ms = None
     record.alert, record.closed = alert, None
     context.state.put(subject.key, alert, at_ms + QUIET_MS)
-    return alert, status
 
 
 def say(
@@ -142,9 +166,18 @@ def say(
         else:
             context.state.delete("o")
     context.count("alerts", status)
-    said = alert_record(finding, record.suspicion, record.state, alert, status, at_ms, part_of)
+    subject, answers = finding.subject, alert.answers
+    deploys = deploys_beside(context.state, subject.site, record.suspicion, at_ms)
+    said = alert_record(finding, record.suspicion, record.state, alert, status, at_ms, part_of, deploys)
+    name = subject.page if subject.scope == "page" else f"{subject.scope}:{subject.value}"
+    known = AlertSubject(name, subject.scope != "page", record.suspicion if status in OVER else None)
+    known_until_ms = at_ms + REOPEN_MS if status in OVER else None
+    context.state.put(known_key(subject.site, alert.alert_id), known, known_until_ms)
     if status in OVER:
-        record.closed = alert if status == "resolved" else None
-        context.state.delete(finding.subject.key)
+        answers.over = status
+        if answers.muted_ms == MAX_MS:
+            answers.muted_ms = None
+        record.closed = alert
+        context.state.delete(subject.key)
         record.alert, record.suspicion, record.state.alert = None, Suspicion(), None
     return said

@@ -15,9 +15,11 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta
 
+from schemas.alert_decisions import AlertDecision
 from schemas.consents import Consent
 from schemas.customer_events import CustomerIdentity, CustomerOrder
 from schemas.decoding import RejectedError, decode_input
+from schemas.deploys import Deploy
 from schemas.feedback import Feedback
 from schemas.identities import Identifiers, Identity
 from schemas.interactions import Interaction
@@ -28,6 +30,7 @@ from schemas.visitor_events import VisitorIdentity, VisitorInteraction, VisitorO
 from streams.pseudonyms import Pseudonymiser
 from streams.rejections import rejection
 from streams.settings import Settings
+from streams.site_notes import note_of
 from streams.sources import Source, SourceReader
 from streams.stages import Context, Output, SourceResult
 from streams.tokens import PLACEHOLDER, holds_person
@@ -80,7 +83,16 @@ class Intake:
     """
 
     name = "intake"
-    inputs = ("page-views", "interactions", "orders", "identities", "consents", "feedback")
+    inputs = (
+        "page-views",
+        "interactions",
+        "orders",
+        "identities",
+        "consents",
+        "feedback",
+        "alert-decisions",
+        "deploys",
+    )
     outputs = ("visitor-events", "customer-events", "rejected-events")
 
     def __init__(self, settings: Settings, secret: str) -> None:
@@ -142,6 +154,8 @@ class Intake:
             return self._order(context, event)
         if isinstance(event, Identity):
             return self._identity(context, event)
+        if isinstance(event, AlertDecision | Deploy):
+            return [_output("visitor-events", *note_of(event, context.origin()))]
         assert isinstance(event, Consent | Feedback)
         # Read, checked and counted; the stages that act on them are those that keep customers.
         return []

@@ -111,10 +111,10 @@ class PageJudge:
                 # Whether it is the page or something wider shows when the whole minute has been looked at.
                 scopes.crossed[page] = Crossed(verdict.event, evidence)
                 record.state.alert = None
-            suspicion, is_usual = record.suspicion, blame.teaches(minute_ms)
+            suspicion, alert, is_usual = record.suspicion, record.alert, blame.teaches(minute_ms)
             outputs = self._follow(context, blame, page, record, counts, verdict, due_ms)
             if is_warm(of_site.state, minute_ms, self._warm_ms // 2):
-                note_excursion(of_site.calibration, record, suspicion, evidence, is_usual)
+                note_excursion(of_site.calibration, record, suspicion, alert, evidence, is_usual)
             if record.suspicion.since_ms is not None:
                 record.suspicion.gather_by(_expected(waiting.cells, cells, effect, verdict.expected))
             elif learns and evidence < SUSPECT:

@@ -19,7 +19,7 @@ from schemas.model_reports import ModelReport
 from schemas.model_snapshots import ModelName, ModelSnapshot
 from schemas.site_events import SessionExample
 from schemas.timestamps import format_ms
-from schemas.visitor_events import ModelWeights, Origin
+from schemas.visitor_events import ModelWeights, Origin, SiteNote
 from streams.features import journeys
 from streams.formats import StateFormat, unchanged
 from streams.propensities import Learner, Lesson, Propensity
@@ -88,7 +88,7 @@ class Models:
     name = "models"
     log = "site-events"
     outputs: tuple[str, ...] = ("model-snapshots", "model-reports", "visitor-events")
-    record_type = SessionExample | OtherMinute | OtherCorrection
+    record_type = SessionExample | OtherMinute | OtherCorrection | SiteNote
     # From the third on, time at a site is that of customers as well; see `Pages.state_format`.
     state_format = StateFormat(3, {1: unchanged, 2: unchanged})
 

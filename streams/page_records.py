@@ -15,6 +15,7 @@ from streams.cell_regressions import CellRegression
 from streams.credits import PageCredit, PurchaseModel
 from streams.evidence import DecayedSums, PageState, SiteState, TemplateState
 from streams.final_exits import FinalExits
+from streams.note_records import AlertSubject, SiteDeploys, WaitingNote
 from streams.open_alerts import OpenAlert, OpenAlerts
 from streams.order_feeds import OrderFeed
 from streams.page_revenues import PageRevenue, PassedSession
@@ -97,7 +98,7 @@ class PageRecord(msgspec.Struct, array_like=True):
     exits that were dead ends; `credit` and `revenue` from closed sessions too. `recent` are stalls beyond
     expectation of the last while, without the common movement: they tell where it is that visitors are lost.
     `top` is the greatest evidence of an excursion; see `streams.calibrations`. `closed` is the last alert, once it
-    was resolved. `listed`: its name stands among those of the site's pages. `usual`: how its dead ends differ from
+    was over. `listed`: its name stands among those of the site's pages. `usual`: how its dead ends differ from
     those of its context while it has no alert.
     """
 
@@ -275,8 +276,12 @@ STATE_TYPES: dict[str, type] = {
     "m": Chain,
     "k": Successors,
     "f": FinalExits,
+    "d": WaitingNote,
+    "i": SiteDeploys,
+    "u": AlertSubject,
 }
-"""First character of a state key to its type. ``q`` only holds the deadline of an alert on a page gone quiet."""
+"""First character of a state key to its type. ``q`` only holds the deadline of an alert on a page gone quiet.
+``u``, site and id tell what an alert is about, until a day after it was over."""
 
 
 def with_expected_purchases(key: str, deadline_ms: int | None, record: Any) -> tuple[int | None, Any] | None:

@@ -1,9 +1,9 @@
 """Pages: which are dead ends, since when, at what price; and which are associated with purchases.
 
-Counts per minute and closed sessions wait until the watermark has passed the time at which they were due on every
-partition of the visitors' log. Then they are handled in canonical order (time, page, cell; time, session), so the
-results do not depend on how partitions interleave, nor on how many there are. What comes later corrects counts,
-scores and money, never the evidence that an alert has already spent.
+Counts per minute, closed sessions, decisions about alerts and deploys wait until the watermark has passed the
+time at which they were due on every partition of the visitors' log. Then they are handled in canonical order (time,
+page, cell; time, session), so the results do not depend on how partitions interleave, nor on how many there are.
+What comes later corrects counts, scores and money, never the evidence that an alert has already spent.
 """
 
 from __future__ import annotations
@@ -11,9 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from schemas.site_events import PageMinute, SessionCorrection, SessionExample, SiteEvent
+from schemas.visitor_events import AlertDecided, Deployed, SiteNote
 from streams.associating import associate
 from streams.blame import Blame
 from streams.confirming import Confirming
+from streams.deciding import decide
+from streams.deploys import forget_deploys
 from streams.evidence import DetectorSettings
 from streams.formats import StateFormat, unchanged
 from streams.judging import PageJudge
@@ -33,6 +36,7 @@ from streams.page_scoring import measure_page, score_pages
 from streams.page_sessions import PageSessions
 from streams.scoping import ScopeJudge
 from streams.settings import Settings
+from streams.site_notes import SiteNotes
 from streams.stages import Context, Output
 from streams.visitors import SEPARATOR
 
@@ -60,24 +64,26 @@ class Pages:
 
     def __init__(self, settings: Settings, detector: DetectorSettings | None = None) -> None:
         self._score_every_ms = settings.score_every_ms
-        self._stall_after_ms = settings.stall_after_ms
         budget = settings.alerts_per_week if detector is None else None
         detector = detector or DetectorSettings(warm_ms=settings.warm_up_ms)
         self._pages = PageJudge(detector, budget, settings.score_every_ms)
         self._scopes = ScopeJudge(detector, budget)
         self._sessions = PageSessions(settings)
         self._confirming = Confirming(settings)
+        self._notes = SiteNotes(settings, decide)
 
     # ---- what comes in
 
     def step(
-        self, context: Context, record: PageMinute | SessionExample | SessionCorrection
+        self, context: Context, record: PageMinute | SessionExample | SessionCorrection | SiteNote
     ) -> Iterable[Output]:
         """Let all wait for its time, so that it is handled in canonical order; what is late waits for a mark."""
         state = context.state
         if isinstance(record, SessionExample):
             key = f"e{record.site}{SEPARATOR}{record.session_id}"
             state.put(key, WaitingSession(record), record.due_ms)
+        elif isinstance(record, AlertDecided | Deployed):
+            self._notes.wait(context, record)
         elif isinstance(record, SessionCorrection) or record.correction:
             upstream, offset, number = record.origin
             what = record.session_id if isinstance(record, SessionCorrection) else record.page
@@ -124,8 +130,13 @@ class Pages:
             return self._confirming.due(context, key, deadline_ms)
         if kind == "q":
             return self._pages.quiet(context, key, deadline_ms)
-        if kind == "x":
+        if kind == "x" or kind == "u":
             context.state.delete(key)
+            return ()
+        if kind == "d":
+            return self._notes.due(context, key, deadline_ms)
+        if kind == "i":
+            forget_deploys(context.state, key, deadline_ms)
             return ()
         if kind == "a":
             return associate(context.state, key[1:], deadline_ms)

@@ -63,7 +63,15 @@ class ScopeJudge:
             status = follow(context, record, counts, verdict, event, due_ms, of_all)
             if self._is_warm(blame, minute):
                 is_over = status in OVER
-                note_excursion(blame.wide.calibration, record, suspicion, verdict.evidence, is_usual, is_over)
+                note_excursion(
+                    blame.wide.calibration,
+                    record,
+                    suspicion,
+                    record.alert,
+                    verdict.evidence,
+                    is_usual,
+                    is_over,
+                )
             if record.suspicion.since_ms is None and blame.teaches(minute.minute_ms):
                 record.habits.learn(counts, minute.minute_ms)
             state.put(blame.scope_key(scope), record)

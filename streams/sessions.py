@@ -10,6 +10,8 @@ from schemas.marks import Mark, Progress
 from schemas.money import parse_amount
 from schemas.timestamps import MAX_MS, MIN_MS
 from schemas.visitor_events import (
+    AlertDecided,
+    Deployed,
     ModelWeights,
     VisitorEvent,
     VisitorIdentity,
@@ -26,6 +28,7 @@ from streams.revisions import Writing, write_revisions
 from streams.scoring import SiteWeights
 from streams.session_summaries import summaries_of, tell_customers
 from streams.settings import MINUTE_MS, Settings
+from streams.site_notes import passed_on
 from streams.stages import EVERY_PARTITION, Context, Output
 from streams.stalls import count_cells, differences
 from streams.visitors import (
@@ -59,12 +62,15 @@ from streams.visits import (
 STATE_TYPES: dict[str, type] = {"v": Visitor, "m": OpenMinute, "w": SiteWeights}
 """First character of a state key to the type of its record."""
 
-_KINDS: dict[type, tuple[str, Callable[[Any], Any]]] = {
+_KINDS: dict[type, tuple[str, Callable[[Any], Any] | None]] = {
     VisitorPageView: ("page-views", kept_view),
     VisitorInteraction: ("interactions", kept_action),
     VisitorOrder: ("orders", kept_order),
     VisitorIdentity: ("identities", kept_identity),
+    AlertDecided: ("alert-decisions", None),
+    Deployed: ("deploys", None),
 }
+"""Topic that a record came by, and what is kept of it; None where it only passes."""
 _Event = VisitorPageView | VisitorInteraction | VisitorOrder | VisitorIdentity
 
 
@@ -100,7 +106,9 @@ class Sessions:
     log = "visitor-events"
     outputs = ("sessions", "enriched-page-views", "customer-events", "site-events", "rejected-events")
     state_types = STATE_TYPES
-    state_format = StateFormat(4, {1: _without_weights, 2: unchanged, 3: unchanged})
+    # From the fifth on, marks tell of the inputs that decisions and deploys come by: who does not read them would
+    # wait for them for ever, and has to refuse.
+    state_format = StateFormat(5, {1: _without_weights, 2: unchanged, 3: unchanged, 4: unchanged})
     record_type = VisitorEvent
 
     def __init__(self, settings: Settings, partitions: int, customers: int) -> None:
@@ -127,6 +135,8 @@ class Sessions:
             return [
                 refused(context, record, "schema_violation", "`occurred_at` is outside the years 1 to 9999")
             ]
+        if keep is None:
+            return [passed_on(context, record)]
         key = visitor_key(record.site, record.visitor_id)
         visitor = context.state.get(key) or Visitor()
         if topic == "page-views" or topic == "interactions":

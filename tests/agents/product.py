@@ -19,10 +19,11 @@ from kafka import KafkaConsumer, TopicPartition
 from agents.publisher import Publisher
 from agents.settings import load_settings
 from agents.topics import ensure_topics
+from schemas.timestamps import parse_time
 from streams.event_files import FileEvent
 from streams.flow import stages
 from streams.replay import Replay
-from streams.settings import Settings
+from streams.settings import MINUTE_MS, Settings
 from streams.shop import ShopConfig, demo_plan, traffic
 from streams.stages import Output
 
@@ -67,6 +68,32 @@ def and_store_orders(events: Iterable[FileEvent]) -> list[FileEvent]:
             "total": "30",
         }  # fmt: skip
         together.append(FileEvent("orders", json.dumps(order).encode(), at + 3_600_000))
+    return sorted(together, key=lambda event: event.occurred_at or 0)
+
+
+def and_decisions(events: Iterable[FileEvent], settings: Settings) -> list[FileEvent]:
+    """Add to events what somebody says of each of their alerts, and deploys before them; some of it in vain."""
+    together = list(events)
+    opened = {
+        record["alert_id"]: (record["site"], parse_time(record["opened_at"]))
+        for topic, record in replayed(together, settings)
+        if topic == "dead-end-alerts" and record["status"] == "opened"
+    }
+
+    def add(topic: str, at: int, **fields: Any) -> None:
+        event = {"event_id": f"{topic}-{len(together)}", "occurred_at": at, **fields}
+        together.append(FileEvent(topic, json.dumps(event).encode(), at))
+
+    for number, (name, (site, at)) in enumerate(opened.items()):
+        add("deploys", at - 25 * MINUTE_MS, site=site, version=f"v{number}", note="sizes")
+        for minutes, action in (
+            (3, "acknowledge"), (5, "acknowledge"), (8, "mute"), (20, "unmute"), (31, "dismiss"), (45, "reopen"),
+        ):  # fmt: skip
+            add(
+                "alert-decisions", at + minutes * MINUTE_MS, site=site, alert_id=name, action=action, by="Ann"
+            )
+        together.append(together[-1])
+        add("alert-decisions", at, site="elsewhere", alert_id=name, action="mute", by="Ann")
     return sorted(together, key=lambda event: event.occurred_at or 0)
 
 
@@ -192,7 +219,7 @@ class Deployment:
         """Until each log in the order of the data has been read up to where it ended a moment ago."""
         limit = time.monotonic() + seconds
         for topics in (
-            ["page-views", "interactions", "orders", "identities"],
+            ["page-views", "interactions", "orders", "identities", "alert-decisions", "deploys"],
             *([log] for log in logs),
         ):
             time.sleep(1.5)  # the last mark follows the last event

@@ -82,18 +82,43 @@ def test_a_wider_alert_names_its_scope_and_its_worst_page() -> None:
     line = alert_line(alert(scope="template", value="cart", status="updated"))
     assert "template cart, worst: shop.example/cart" in line
     assert line.startswith("2026-03-01 12:30  updated")
-    assert line.endswith("700 of 1,200 views went no further, 300 expected")
+    assert line.endswith("700 of 1,200 views went no further, 300 expected [a]")
 
 
 def test_a_line_says_what_is_at_stake_and_why() -> None:
     line = alert_line(alert(cause="bot_wave", money_at_stake="150", currency="EUR"))
-    assert line.endswith("700 of 1,200 views went no further, 300 expected, 150 EUR at stake (bot wave)")
+    assert line.endswith("700 of 1,200 views went no further, 300 expected, 150 EUR at stake (bot wave) [a]")
+
+
+MUTED: dict[str, Any] = {
+    "status": "muted",
+    "decision": "mute",
+    "decided_by": "Ann [bold]",
+    "why": "a sale\n\x1b[2J",
+    "muted_until": "9999-12-31T23:59:59.999Z",
+    "acknowledged_at": "2026-03-01T12:20:00.000Z",
+    "acknowledged_by": "Bob",
+}
+
+
+def test_a_line_says_who_has_decided_what_and_moves_no_cursor() -> None:
+    said = "muted by Ann [bold] until it is over (acknowledged by Bob): a sale  [2J"
+    assert alert_line(alert(**MUTED)).endswith(f"300 expected – {said} [a]")
+
+
+def test_the_list_shows_the_id_to_answer_by_and_the_answer_as_it_was_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    show_alerts(WorkerSettings(), folder_with(tmp_path, alert("3f2a9c0d1b4e5f60", **MUTED)), False, False)
+    shown = capsys.readouterr().out
+    for part in ("3f2a9c0d1b4e5f60", "muted", "by Ann [bold]"):
+        assert part in shown
 
 
 def test_a_line_says_what_final_exits_have_decided() -> None:
     final: dict[str, Any] = {"final_views": 1100, "final_exits": 500, "expected_final_exits": 201.7}
     line = alert_line(alert(status="updated", confirmed_at="2026-03-01T12:20:00.000Z", **final))
-    assert line.endswith("300 expected; confirmed: 500 of 1,100 ended the visit, 202 expected")
+    assert line.endswith("300 expected; confirmed: 500 of 1,100 ended the visit, 202 expected [a]")
     assert alert_line(alert(status="updated", **final)).endswith("300 expected")
     line = alert_line(alert(status="withdrawn", withdrawn_because="visitors went on later", **final))
     assert line.endswith("300 expected; visitors went on later")

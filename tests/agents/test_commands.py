@@ -9,11 +9,17 @@ import sys
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from kafka import KafkaConsumer, TopicPartition
 
 from agents import commands
 from agents.broker import EmbeddedKafka
+from schemas.alert_decisions import AlertDecision
+from schemas.decoding import decode_input
+from schemas.deploys import Deploy
+from streams.intake import PROGRESS
 
 ROOT = Path(__file__).parents[2]
 Run = Callable[..., tuple[int, str, str]]
@@ -57,6 +63,17 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_
         (["shop", "--out", "o"], "say how long"),
         (["shop", "--out", "o", "--hours", "1", "--plant", "absent"], "absent: no such file"),
         (["topics", "--check", "--kafka", "127.0.0.1:1"], "no Kafka answers there: start it"),
+        (["decide", "a", "snooze", "--by", "Ann"], "'snooze' is not one of 'acknowledge', 'mute'"),
+        (["decide", "a", "mute"], "Missing option '--by'"),
+        (["decide", "a", "dismiss", "--by", "Ann", "--for", "4h"], "only a mute has an end"),
+        (["decide", "a", "mute", "--by", "Ann", "--for", "soon"], "'soon' is no duration"),
+        (["decide", "a", "mute", "--by", "Ann", "--for", "99999999d"], "at `$.until`"),
+        (["decide", " ", "mute", "--by", "Ann"], "`alert_id` is blank"),
+        (["decide", "a", "mute", "--by", "a" * 129], "`$.by`"),
+        (["decide", "a", "mute", "--by", "Ann", "--kafka", "127.0.0.1:1"], "no Kafka answers there"),
+        (["deploy-marker", "7", "--at", "noon"], "'noon' is no time: write one such as 2026-"),
+        (["deploy-marker", "7\n8"], "`version` has a control character"),
+        (["deploy-marker", "7", "--kafka", "127.0.0.1:1"], "no Kafka answers there: start it"),
         (["alerts", "--from", "absent"], "name a folder that culdesac replay wrote"),
         (["demo", "--for", "soon"], "'soon' is no duration"),
         (["demo", "--for", "0s"], "more than 0"),
@@ -110,6 +127,22 @@ def test_shop_replay_and_alerts_work_together(run: Run, tmp_path: Path) -> None:
     assert (code, f"{summary['page_views']:,} page views" in text) == (0, True)
 
 
+def read_notes(kafka: EmbeddedKafka, topics: list[str]) -> list[Any]:
+    """Read what was sent to topics of one partition, progress left out, in the order of the topics."""
+    consumer = KafkaConsumer(bootstrap_servers=kafka.bootstrap)
+    found: list[Any] = []
+    for topic in topics:
+        place = TopicPartition(topic, 0)
+        consumer.assign([place])
+        consumer.seek_to_beginning(place)
+        end = consumer.end_offsets([place])[place]
+        while consumer.position(place) < end:
+            for records in consumer.poll(timeout_ms=200).values():
+                found += [record for record in records if not record.value.startswith(PROGRESS)]
+    consumer.close()
+    return found
+
+
 def test_topics_publish_and_doctor_work_on_a_kafka(
     run: Run, kafka: EmbeddedKafka, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -126,6 +159,8 @@ def test_topics_publish_and_doctor_work_on_a_kafka(
     assert run("topics", "--check", "--kafka", kafka.bootstrap)[0] == 1
     code, _, err = run("publish", tmp_path, "--kafka", kafka.bootstrap)
     assert (code, "run culdesac topics --create" in err) == (2, True)
+    code, _, err = run("deploy-marker", "7", "--kafka", kafka.bootstrap)
+    assert (code, "run culdesac topics --create" in err) == (2, True)
     assert run("topics", "--create", "--kafka", kafka.bootstrap)[0] == 0
     code, text, _ = run("publish", tmp_path, "--kafka", kafka.bootstrap, "--end", "--json")
     assert (code, json.loads(text)["sent"]) == (0, 1)
@@ -133,13 +168,46 @@ def test_topics_publish_and_doctor_work_on_a_kafka(
     code, text, _ = run("doctor", "--kafka", kafka.bootstrap, "--json")
     assert code == 0, text
     assert run("alerts", "--kafka", kafka.bootstrap, "--json") == (0, "", "")
+    said = ["3f2a9c0d", "mute", "--by", "Ann", "--why", "a sale", "--for", "4h", "--site", "shop"]
+    assert run("decide", *said, "--kafka", kafka.bootstrap)[:2] == (0, "")
+    marker = ["7", "--at", "2026-03-01T12:00:00Z", "--note", "sizes", "--site", "shop"]
+    assert run("deploy-marker", *marker, "--kafka", kafka.bootstrap)[:2] == (0, "")
+    prefix = os.environ["CULDESAC_TOPIC_PREFIX"]
+    notes = read_notes(kafka, [prefix + "alert-decisions", prefix + "deploys"])
+    assert [(note.key, note.value) for note in notes] == [
+        (b"3f2a9c0d", notes[0].value),
+        (b"shop", notes[1].value),
+    ]
+    decision = decode_input("alert-decisions", notes[0].value)
+    assert isinstance(decision, AlertDecision)
+    assert (decision.alert_id, decision.action, decision.by, decision.why) == (
+        "3f2a9c0d",
+        "mute",
+        "Ann",
+        "a sale",
+    )
+    assert decision.until == decision.occurred_at + 4 * 3_600_000
+    deploy = decode_input("deploys", notes[1].value)
+    assert isinstance(deploy, Deploy)
+    assert (deploy.version, deploy.note, deploy.occurred_at) == ("7", "sizes", 1_772_366_400_000)
 
 
 def test_help_names_every_command() -> None:
     command = [sys.executable, "-m", "agents", "--help"]
     environment = {**os.environ, "COLUMNS": "100"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
-    for name in ("demo", "worker", "alerts", "replay", "publish", "shop", "topics", "doctor"):
+    for name in (
+        "demo",
+        "worker",
+        "alerts",
+        "replay",
+        "publish",
+        "shop",
+        "topics",
+        "doctor",
+        "decide",
+        "deploy-marker",
+    ):
         assert f"  {name}" in done.stdout
 
 

@@ -40,6 +40,9 @@ def test_counts_of_a_stage_become_metrics_and_are_emptied(server: metrics.Server
             ("sessions_closed", "purchased"): 4,
             ("exits", "dead_end"): 6,
             ("session_revisions", "retracted"): 7,
+            ("alert_decisions", "mute"): 8,
+            ("alert_decisions", "Ann"): 9,
+            ("deploys", ""): 10,
             ("never heard of", "x"): 5,
         }
     )
@@ -54,6 +57,9 @@ def test_counts_of_a_stage_become_metrics_and_are_emptied(server: metrics.Server
     assert grew('culdesac_closed_sessions_total{outcome="purchased"}') == 4
     assert grew('culdesac_closed_session_exits_total{reason="dead_end"}') == 6
     assert grew('culdesac_session_revisions_total{status="retracted"}') == 7
+    assert grew('culdesac_alert_decisions_total{action="mute"}') == 8
+    assert grew('culdesac_alert_decisions_total{action="other"}') == 9
+    assert grew("culdesac_deploys_total") == 10
     assert grew('culdesac_stage_counts_total{stage="sessions"}') == 5
     assert not counts
 

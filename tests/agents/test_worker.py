@@ -16,6 +16,7 @@ from streams.settings import HOUR_MS, Settings
 from tests.agents.product import (
     COMPARED,
     Deployment,
+    and_decisions,
     and_store_orders,
     differences,
     final,
@@ -37,10 +38,13 @@ def deployment(kafka: EmbeddedKafka, tmp_path: Path) -> Iterator[Deployment]:
 
 
 def test_kafka_equals_replay_also_after_ten_kills(deployment: Deployment) -> None:
-    events = and_store_orders(shop_events(hours=9, sessions_per_hour=250))
-    expected = final(replayed(events, SETTINGS))
+    events = and_decisions(and_store_orders(shop_events(hours=9, sessions_per_hour=250)), SETTINGS)
+    outputs = replayed(events, SETTINGS)
+    expected = final(outputs)
     assert len(expected["session-revisions"]) > 10
-    assert expected["dead-end-alerts"], "nothing was found: the test would say nothing about alerts"
+    said = {record["status"] for record in expected["dead-end-alerts"].values()}
+    assert said >= {"opened", "acknowledged", "muted", "dismissed", "reopened"}, "it would say too little"
+    assert any(record.get("deploys") for record in expected["dead-end-alerts"].values())
     source = random.Random(3)
     cuts = [len(events) * part // 11 for part in range(12)]
     for part in range(10):
@@ -56,6 +60,11 @@ def test_kafka_equals_replay_also_after_ten_kills(deployment: Deployment) -> Non
     assert differences(expected, final(deployment.read(COMPARED))) == {}
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(20) == 0, deployment.logs()
+    refused = {record["id"]: record["reason"] for _, record in deployment.read(["rejected-events"])}
+    assert Counter(refused.values()) == Counter(
+        record["reason"] for topic, record in outputs if topic == "rejected-events"
+    )
+    assert "unknown_alert" in refused.values()
     copies = Counter(record["id"] for _, record in deployment.read(["enriched-page-views"]))
     assert len(copies) == len(expected["enriched-page-views"])
 

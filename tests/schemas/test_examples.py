@@ -24,6 +24,7 @@ BEYOND_JSON_SCHEMA = {
     "invalid-schema_violation-no-such-day",
     "invalid-schema_violation-before-year-1",
     "invalid-schema_violation-fraction-of-millisecond",
+    "invalid-schema_violation-mute-ends-before-it-begins",
     "invalid-schema_violation-total-of-16-digits",
 }
 

@@ -20,6 +20,8 @@ PINNED = {  # name: partitions by COUNTS, retention in days or None where compac
     "identities": (1, 7),
     "consents": (1, 7),
     "feedback": (1, 7),
+    "alert-decisions": (1, 7),
+    "deploys": (1, 7),
     "visitor-events": (2, 7),
     "customer-events": (3, 7),
     "site-events": (4, 7),

@@ -53,6 +53,15 @@ CONSENT: Fields = {
     "purposes": {"marketing": False},
 }
 FEEDBACK: Fields = {"event_id": "e6", "occurred_at": NOON, "visitor_id": "ann", "kind": "survey", "score": 3}
+DECISION: Fields = {
+    "event_id": "e7",
+    "occurred_at": NOON,
+    "site": "shop.example",
+    "alert_id": "3f2a9c0d1b4e5f60",
+    "action": "acknowledge",
+    "by": "Ann",
+}
+DEPLOY: Fields = {"event_id": "e8", "occurred_at": NOON, "site": "shop.example", "version": "2026.3.1"}
 EVENTS: dict[str, Fields] = {
     "page-views": VIEW,
     "interactions": ACTION,
@@ -60,6 +69,8 @@ EVENTS: dict[str, Fields] = {
     "identities": IDENTITY,
     "consents": CONSENT,
     "feedback": FEEDBACK,
+    "alert-decisions": DECISION,
+    "deploys": DEPLOY,
 }
 
 

@@ -12,8 +12,10 @@ from schemas.dead_end_alerts import DeadEndAlert
 from schemas.marks import Mark, Progress
 from schemas.page_scores import PageScore
 from schemas.purchase_associations import PurchaseAssociation
+from schemas.rejected_events import RejectedEvent
 from schemas.site_events import Cell, ExampleView, Exit, PageMinute, SessionCorrection, SessionExample
 from schemas.timestamps import parse_time
+from schemas.visitor_events import AlertDecided, Deployed, SiteNote
 from streams.detection import DetectorSettings
 from streams.pages import Pages
 from streams.processors import Fence, LogProcessor
@@ -26,7 +28,7 @@ HORIZON_MS = 6 * MINUTE_MS
 AT_THE_END = 400 * HOUR_MS
 SITE = "shop.example"
 AT_ONCE = DetectorSettings(warm_ms=0)
-Record = PageMinute | SessionExample | SessionCorrection
+Record = PageMinute | SessionExample | SessionCorrection | SiteNote
 REST = {"p", "t", "s", "r", "g", "h"}
 """What stays in the state of the stage: pages, templates, sites, regressions and scopes; nothing that waits."""
 OF_SESSIONS = {"a", "l", "m", "k"}
@@ -111,6 +113,33 @@ def correction(
     return SessionCorrection(("", 0, 0), SITE, name, BEGINNING + after, is_bot, removed, added)
 
 
+def decision(after: int, alert_id: str, action: Any, *, id: str | None = None, **fields: Any) -> AlertDecided:
+    """Build what somebody decides about an alert `after` ms after the beginning."""
+    return AlertDecided(
+        origin=("", 0, 0),
+        came_from=("alert-decisions/1", 17, 0),
+        event_id=id or f"{action}-{after}",
+        occurred_at=BEGINNING + after,
+        site=fields.pop("site", SITE),
+        alert_id=alert_id,
+        action=action,
+        **fields,
+    )
+
+
+def deploy(after: int, version: str = "7", *, id: str | None = None, **fields: Any) -> Deployed:
+    """Build a deploy `after` ms after the beginning."""
+    return Deployed(
+        origin=("", 0, 0),
+        came_from=("deploys/0", 3, 0),
+        event_id=id or f"{version}-{after}",
+        occurred_at=BEGINNING + after,
+        site=SITE,
+        version=version,
+        **fields,
+    )
+
+
 class Run:
     """Carries the stage over records and marks of some partitions of the visitors' log, one by one."""
 
@@ -127,6 +156,7 @@ class Run:
         self.alerts: list[DeadEndAlert] = []
         self.scores: list[PageScore] = []
         self.associations: list[PurchaseAssociation] = []
+        self.rejected: list[RejectedEvent] = []
 
     def send(self, *records: Record, partition: int = 0) -> Run:
         """Append records of one partition, each as if from a record of its own there."""
@@ -184,8 +214,11 @@ class Run:
         for output in self.processor.apply(self.offset, BEGINNING, value):
             assert output.topic in self.stage.outputs
             encoded = msgspec.json.encode(output.value)
-            assert output.revision == output.value.revision
             assert output.id == output.value.id
+            if output.topic == "rejected-events":
+                self.rejected.append(output.value)
+                continue
+            assert output.revision == output.value.revision
             self.log.append((output.topic, output.key, encoded))
             if output.topic == "page-scores":
                 # Decoded as readers do it: what breaks the schema is seen.

@@ -174,7 +174,7 @@ def test_a_page_on_which_visitors_pause_is_withdrawn_and_does_not_alert_again() 
     assert withdrawn.final_exits == withdrawn.final_views // 2 if withdrawn.final_views else False
     assert ms(withdrawn.updated_at) < BROKEN_FROM * MINUTE_MS + 3 * HOUR_MS
     assert run.processor.context.gauges["open_alerts", ""] == 0
-    assert {row[:1] for row in run.kinds_left()} <= REST | OF_SESSIONS | {"e", "z"}
+    assert {row[:1] for row in run.kinds_left()} <= REST | OF_SESSIONS | {"e", "u", "z"}
 
 
 def test_where_visitors_paused_a_fault_is_found_and_confirmed_later() -> None:

@@ -9,9 +9,16 @@ from pathlib import Path
 
 import pytest
 
+import schemas
 from schemas.timestamps import parse_time
+from streams.customers import Customers
 from streams.event_files import FileEvent, find_files, read_events
+from streams.models import Models
+from streams.pages import Pages
+from streams.processors import LogProcessor
+from streams.sessions import Sessions
 from streams.settings import HOUR_MS, Settings
+from streams.stages import LogStage
 from tests.agents.product import Final, Record, differences, final, replayed, shop_events
 
 SETTINGS = Settings(warm_up_ms=2 * HOUR_MS, pseudonymise=False)
@@ -25,6 +32,23 @@ def events() -> list[FileEvent]:
 @pytest.fixture(scope="module")
 def outputs(events: list[FileEvent]) -> list[tuple[str, Record]]:
     return replayed(events, SETTINGS)
+
+
+EXAMPLES = Path(schemas.__file__).parent / "examples"
+STAGES: tuple[LogStage, ...] = (
+    Sessions(SETTINGS, 1, 1), Customers(SETTINGS, 1, 1), Pages(SETTINGS), Models(SETTINGS),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
+def test_a_stage_reads_whatever_stands_in_its_log(stage: LogStage) -> None:
+    """Several stages read one log; what is none of a stage's business must not be refused by it."""
+    examples = sorted((EXAMPLES / stage.log).glob("valid-*.json"))
+    processor = LogProcessor(stage, 0)
+    for offset, example in enumerate(examples):
+        processor.apply(offset, 0, example.read_bytes())
+    assert len(examples) >= 5
+    assert processor.context.counts["rejected", "schema_violation"] == 0
 
 
 def plain_sessions(events: list[FileEvent]) -> list[tuple[str, str, str, int, int]]:

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from schemas.customer_events import CustomerIdentity, CustomerOrder
 from schemas.timestamps import MAX_MS, MIN_MS
 from schemas.visitor_events import (
+    AlertDecided,
+    Deployed,
     VisitorIdentity,
     VisitorInteraction,
     VisitorOrder,
@@ -22,6 +24,8 @@ from streams.settings import MINUTE_MS, Settings, TemplateRule
 from streams.stages import SourceStage
 from tests.streams.input_events import (
     ACTION,
+    DECISION,
+    DEPLOY,
     EVENTS,
     FIREFOX,
     GOOGLEBOT,
@@ -242,12 +246,33 @@ def test_an_identity_goes_to_its_visitor_and_to_its_customer() -> None:
     assert of_visitor.kind == of_customer.kind == "logged_in"
 
 
+def test_a_decision_is_passed_on_by_its_alert_with_who_and_why() -> None:
+    said = DECISION | {"action": "mute", "why": "a\nsale", "until": NOON + 5}
+    output = one("alert-decisions", said)
+    here = ("orders/3", 17, 0)
+    assert output == AlertDecided(
+        here, here, "e7", NOON, "shop.example", DECISION["alert_id"], "mute", "Ann", "a\nsale", NOON + 5
+    )
+
+
+def test_a_deploy_is_passed_on_by_its_site() -> None:
+    said = DEPLOY | {"by": "train", "note": "sizes", "url": "https://ci.example/7"}
+    here = ("orders/3", 17, 0)
+    assert one("deploys", said) == Deployed(
+        here, here, "e8", NOON, "shop.example", "2026.3.1", "train", "sizes", "https://ci.example/7"
+    )
+
+
 @pytest.mark.parametrize("topic", ["consents", "feedback"])
 def test_consents_and_feedback_are_read_and_tell_the_time(topic: str) -> None:
     door = Door()
     result = door.read(topic, json.dumps(EVENTS[topic]).encode())
     assert (result.outputs, result.time_ms) == ([], NOON)
     assert door.context.counts == {("events", topic): 1}
+
+
+KEYS = {"alert-decisions": DECISION["alert_id"], "deploys": DEPLOY["site"]}
+"""What they are keyed by, where it is not a visitor."""
 
 
 @pytest.mark.parametrize("intake", [HIDING, SHOWING], ids=["hiding", "showing"])
@@ -257,7 +282,11 @@ def test_every_record_is_keyed_anew_and_named_by_where_it_came_from(topic: str, 
     assert [output.value.origin for output in outputs] == [("orders/3", 17, n) for n in range(len(outputs))]
     assert [output.id for output in outputs] == [f"orders/3/17/{n}" for n in range(len(outputs))]
     for output in outputs:
-        of = output.value.visitor_id if output.topic == "visitor-events" else output.value.customer_id
+        of = (
+            KEYS.get(topic) or output.value.visitor_id
+            if output.topic == "visitor-events"
+            else output.value.customer_id
+        )
         assert (output.key, output.partition, output.time_ms) == (of, None, NOON)
 
 

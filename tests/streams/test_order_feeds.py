@@ -6,7 +6,7 @@ from schemas.dead_end_alerts import DeadEndAlert
 from schemas.site_events import Cell, PageMinute
 from streams.order_feeds import OPEN_ABOVE, OrderFeed
 from streams.settings import MINUTE_MS
-from tests.streams.site_logs import BEGINNING, HORIZON_MS, Run, minute, ms
+from tests.streams.site_logs import BEGINNING, HORIZON_MS, Run, decision, minute, ms
 
 SILENT_FROM = 600
 """Ten hours in which three of ten views of the payment end in an order."""
@@ -137,3 +137,13 @@ def test_late_orders_of_before_say_nothing() -> None:
     feed.hear_late(5, BEGINNING)
     assert feed.late == 0
     assert OPEN_ABOVE > feed.evidence == 0.0
+
+
+def test_a_person_may_mute_the_feed_and_not_dismiss_it() -> None:
+    run = Run().follow([*usual(SILENT_FROM), *map(silent, range(SILENT_FROM, SILENT_FROM + 20))])
+    (alert,) = opened(run)
+    after = (SILENT_FROM + 20) * MINUTE_MS + HORIZON_MS
+    run.send(decision(after, alert.alert_id, "dismiss"), decision(after, alert.alert_id, "mute"))
+    run.follow(map(silent, range(SILENT_FROM + 20, SILENT_FROM + 90)))
+    assert [rejected.reason for rejected in run.rejected] == ["not_possible"]
+    assert run.alerts[-1].status == "muted"

@@ -6,13 +6,14 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from random import Random
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.site_events import Cell, PageMinute, SessionExample
+from schemas.alert_decisions import DecisionAction
+from schemas.site_events import Cell, PageMinute, SessionCorrection, SessionExample
 from schemas.timestamps import format_ms
 from streams.page_records import OTHER_PAGES
 from streams.settings import HOUR_MS, MINUTE_MS, Settings
@@ -29,6 +30,8 @@ from tests.streams.site_logs import (
     bought,
     broken,
     correction,
+    decision,
+    deploy,
     left,
     made_up_session,
     minute,
@@ -145,6 +148,34 @@ def test_the_made_up_traffic_opens_and_resolves_alerts_and_has_scores_to_compare
     assert all(len(run.scores) >= 15 for run in runs)
 
 
+@settings(max_examples=12)
+@given(
+    seeds,
+    st.sampled_from([1, 3, 12]),
+    st.sampled_from([MINUTE_MS, 20 * MINUTE_MS, 100 * HOUR_MS]),
+    st.sampled_from([0.0, 0.02]),
+)
+def test_decisions_and_deploys_in_time_change_no_byte_either(
+    seed: int, partitions: int, every_ms: int, resume: float
+) -> None:
+    """Some are said twice, some of alerts that are over or never were, some at the moment when a minute is due."""
+    source = Random(seed)
+    opened = {alert.alert_id: ms(alert.opened_at) for alert in in_order(seed % SHOPS).alerts}
+    records: list[Record] = shop_traffic(seed % SHOPS)
+    for name, after in [*opened.items(), ("0123456789abcdef", HOUR_MS)]:
+        for _ in range(6):
+            action = source.choice(get_args(DecisionAction))
+            when = after + source.randrange(90) * MINUTE_MS + source.choice([0, 0, 1, 17])
+            said = decision(when, name, action, by="Ann", id=f"d{source.randrange(12)}")
+            records += [said] * source.choice([1, 1, 2])
+        records.append(deploy(after - source.randrange(HOUR_MS), f"v{source.randrange(9)}", note="sizes"))
+    expected = Run().follow(records).end()
+    run = interleave(records, partitions, every_ms, seed, resume)
+    assert run.log == expected.log
+    assert run.kinds_left() == expected.kinds_left() == REST | OF_SESSIONS
+    assert run.rows == expected.rows
+
+
 @settings(max_examples=8)
 @given(seeds, st.integers(1, 4), st.sampled_from([MINUTE_MS, 20 * MINUTE_MS, 100 * HOUR_MS]))
 def test_corrections_in_time_change_no_byte_either(seed: int, partitions: int, every_ms: int) -> None:
@@ -239,6 +270,7 @@ def sums(records: list[Record]) -> dict[str, Counter[str]]:
             page = pages.setdefault(record.page, Counter())
             page["views"] += sum(cell.views for cell in record.cells)
             continue
+        assert isinstance(record, SessionExample | SessionCorrection)
         exits = (
             [(record.exit, 1)]
             if isinstance(record, SessionExample)

@@ -9,6 +9,7 @@ import pytest
 
 from schemas.marks import UNKNOWN_MS, Mark, Progress
 from schemas.timestamps import parse_time
+from schemas.visitor_events import AlertDecided, Deployed
 from streams.settings import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, Settings
 from streams.stages import EVERY_PARTITION
 from streams.visits import CLICKS_PER_VIEW
@@ -202,6 +203,24 @@ def test_an_event_behind_the_retention_is_rejected_with_its_first_position() -> 
     )
     assert run.counts["rejected", "too_late"] == 1
     assert run.end().final()[0].page_views == 1
+
+
+def test_what_is_said_of_alerts_and_deploys_passes_under_an_origin_of_this_log() -> None:
+    here, at = ("alert-decisions/1", 17, 0), BEGINNING
+    notes = [
+        AlertDecided(here, here, "e", at, "shop", "a", "mute", "Ann", "why", at + 5),
+        Deployed(here, here, "e", at, "shop", "7", "train", "note", "https://ci.example/7"),
+    ]
+    run = Run()
+    for late in (0, 24 * HOUR_MS):
+        run.send(*notes).mark(late)
+    kept = run.send(*notes).mark(24 * HOUR_MS + 1).send(*notes).kept
+    offsets = [note.origin for note in kept.notes]
+    assert offsets == [("visitor-events/0", offset, 0) for offset in (0, 1, 3, 4, 6, 7)]
+    assert [msgspec.structs.replace(note, origin=here) for note in kept.notes] == 3 * notes
+    assert [record.reason for record in kept.rejected] == ["too_late", "too_late"]
+    assert (run.counts["late", "alert-decisions"], run.counts["late", "deploys"]) == (1, 1)
+    assert run.keys_left() == [], "nothing is kept of them here"
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,14 @@ from schemas.marks import Mark, Progress
 from schemas.rejected_events import RejectedEvent
 from schemas.sessions import Session
 from schemas.site_events import Exit, PageMinute, SessionCorrection, SessionExample
-from schemas.visitor_events import VisitorIdentity, VisitorInteraction, VisitorOrder, VisitorPageView
+from schemas.visitor_events import (
+    AlertDecided,
+    Deployed,
+    VisitorIdentity,
+    VisitorInteraction,
+    VisitorOrder,
+    VisitorPageView,
+)
 from streams.processors import Fence, LogProcessor
 from streams.sessions import Sessions
 from streams.settings import HOUR_MS, MINUTE_MS, Settings
@@ -115,6 +122,7 @@ class Kept:
     examples: list[SessionExample] = field(default_factory=list)
     corrections: list[SessionCorrection] = field(default_factory=list)
     rejected: list[RejectedEvent] = field(default_factory=list)
+    notes: list[AlertDecided | Deployed] = field(default_factory=list)
     summaries: list[SessionSummary] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
     customer_marks: list[Mark] = field(default_factory=list)
@@ -140,6 +148,9 @@ class Kept:
                 self.examples.append(value)
             elif isinstance(value, SessionCorrection):
                 self.corrections.append(value)
+            elif isinstance(value, AlertDecided | Deployed):
+                assert (output.topic, output.key) == ("site-events", value.site)
+                self.notes.append(value)
             elif isinstance(value, Mark):
                 (self.marks if output.topic == "site-events" else self.customer_marks).append(value)
             elif isinstance(value, SessionSummary):
