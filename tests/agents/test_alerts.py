@@ -119,9 +119,9 @@ def test_a_line_says_what_final_exits_have_decided() -> None:
     final: dict[str, Any] = {"final_views": 1100, "final_exits": 500, "expected_final_exits": 201.7}
     line = alert_line(alert(status="updated", confirmed_at="2026-03-01T12:20:00.000Z", **final))
     assert line.endswith("300 expected; confirmed: 500 of 1,100 ended the visit, 202 expected [a]")
-    assert alert_line(alert(status="updated", **final)).endswith("300 expected")
+    assert alert_line(alert(status="updated", **final)).endswith("300 expected [a]")
     line = alert_line(alert(status="withdrawn", withdrawn_because="visitors went on later", **final))
-    assert line.endswith("300 expected; visitors went on later")
+    assert line.endswith("300 expected; visitors went on later [a]")
 
 
 def test_the_table_says_what_is_confirmed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
