@@ -14,7 +14,8 @@ import json
 import sys
 from pathlib import Path
 
-from tests.benchmarks.truth.experiments import EXPERIMENTS, Figures, pooled
+from tests.benchmarks.truth.experiments import EXPERIMENTS
+from tests.benchmarks.truth.verdicts import Figures
 
 SEEDS = (201, 202, 203, 204, 205)
 
@@ -31,7 +32,7 @@ class Journal:
         """Look a result up, or find it."""
         asked = f"{name} seed={seed} rate={rate:g} sigma={sigma:g}"
         if asked not in self._known:
-            self._known[asked] = EXPERIMENTS[name](seed, rate, sigma)
+            self._known[asked] = EXPERIMENTS[name].find(seed, rate, sigma)
             if self._path is not None:
                 with self._path.open("a") as file:
                     file.write(json.dumps([asked, self._known[asked]]) + "\n")
@@ -52,7 +53,7 @@ def main() -> None:
         for rate in given.rates:
             for sigma in given.sigmas:
                 results = [journal.result(name, seed, rate, sigma) for seed in given.seeds]
-                for figures in pooled(name, results):
+                for figures in EXPERIMENTS[name].pool(results):
                     line = {
                         "experiment": name,
                         "sessions_an_hour": rate,

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
@@ -23,11 +22,12 @@ from streams.pages import Pages
 from streams.placebos import Placebo, place_of
 from streams.processors import LogProcessor
 from streams.settings import DAY_MS, HOUR_MS, Settings
+from tests.benchmarks.truth.habits import CART, CHECKOUT, TEMPLATES
 from tests.benchmarks.truth.played import SITE, START_MS, UPSTREAM, number_of
+from tests.benchmarks.truth.verdicts import Experiment, Figures
+from tests.benchmarks.truth.views import Floats
 from tests.benchmarks.truth.walks import Truth, Walk, example, walks
-from tests.benchmarks.truth.worlds import CART, CHECKOUT, TEMPLATES, Floats, World
-
-Figures = dict[str, Any]
+from tests.benchmarks.truth.worlds import World
 
 UP, DOWN = 10, 5
 LEAST, GREATEST = 0.2, 0.6
@@ -63,7 +63,7 @@ def credit_world(seed: int, rate: float, sigma: float, *, days: int = 7, mixed: 
     )
 
 
-def credit_of(*, days: int = 7, mixed: bool = False) -> Callable[[int, float, float], Figures]:
+def _credit_of(*, days: int = 7, mixed: bool = False) -> Experiment:
     """Experiment on a plain or a mixed shop, over so many days."""
 
     def credit(seed: int, rate: float, sigma: float) -> Figures:
@@ -83,7 +83,7 @@ def credit_of(*, days: int = 7, mixed: bool = False) -> Callable[[int, float, fl
             "us_per_session": 1e6 * stage.seconds / stage.sessions,
         }
 
-    return credit
+    return Experiment(credit, _pooled)
 
 
 class _Stage:
@@ -283,9 +283,7 @@ def _precision(order: list[int], up: set[int], best: set[int]) -> Figures:
     return {"planted": len(top & up) / TOP, "best": len(top & best) / TOP}
 
 
-def pooled_credit(results: Iterable[Figures]) -> list[Figures]:
-    """What the results of several seeds say together."""
-    results = list(results)
+def _pooled(results: Sequence[Figures]) -> list[Figures]:
 
     def total(name: str) -> int:
         return sum(int(result[name]) for result in results)
@@ -318,3 +316,10 @@ def pooled_credit(results: Iterable[Figures]) -> list[Figures]:
         "purchases": total("purchases"),
     }
     return [*lines, share, cost]
+
+
+EXPERIMENTS = {
+    "credit": _credit_of(),
+    "credit-14-days": _credit_of(days=14),
+    "credit-mixed": _credit_of(mixed=True),
+}

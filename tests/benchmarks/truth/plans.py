@@ -1,20 +1,15 @@
-"""Plans: which faults are planted where, and what became of each."""
+"""Plans: which faults are planted where."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-
 import numpy as np
 
-from tests.benchmarks.truth.played import Said, number_of
-from tests.benchmarks.truth.worlds import DAY, HOUR, TEMPLATES, Fault, Kind, World
+from tests.benchmarks.truth.faults import Fault, Kind
+from tests.benchmarks.truth.habits import DAY, HOUR, TEMPLATES
+from tests.benchmarks.truth.verdicts import CLASSES
+from tests.benchmarks.truth.worlds import World
 
-CLASSES = ((5, 15), (15, 50), (50, 150), (150, 500), (500, 10**9))
-"""Pages by their views an hour."""
 FAULT_MINUTES = 12 * HOUR
-AFTER = 2 * HOUR
-"""So long after its end an alert about a fault is late, not false: labels and noise reach beyond it."""
 PEACE_DAYS = 5
 """Between two faults of a page."""
 
@@ -70,44 +65,3 @@ def mixed(world: World) -> list[Fault]:
         page = int(rng.choice(pages)) if kind in ("page", "tag", "bots", "campaign") else 0
         faults.append(Fault(kind, page, begin + int(rng.integers(0, HOUR)), MIXED_MINUTES, SIZES[kind]))
     return faults
-
-
-@dataclass
-class Found:
-    """What became of a fault.
-
-    Attributes
-    ----------
-    opened
-        Minutes from its beginning until an alert could be read; None if none was.
-    resolved
-        Minutes from the repair until the alert was resolved.
-    """
-
-    fault: Fault
-    opened: int | None = None
-    resolved: int | None = None
-
-
-def judge(faults: Iterable[Fault], said: Sequence[Said]) -> tuple[list[Found], int]:
-    """Tell what became of each fault of a page, and how many alerts opened that were about none."""
-    found = [Found(fault) for fault in faults if fault.kind == "page"]
-    false = 0
-    of_alert: dict[str, Found] = {}
-    for minute, alert in said:
-        if alert.status in ("opened", "reopened"):
-            for one in found:
-                since = minute - one.fault.begin
-                if number_of(alert.page) == one.fault.value and 0 <= since <= one.fault.minutes + AFTER:
-                    if one.opened is None and since <= one.fault.minutes:
-                        one.opened = since
-                        of_alert[alert.alert_id] = one
-                    break
-            else:
-                false += alert.status == "opened"
-        elif alert.status == "resolved" and alert.alert_id in of_alert:
-            one = of_alert[alert.alert_id]
-            repaired = minute - one.fault.begin - one.fault.minutes
-            if repaired >= 0 and one.resolved is None:
-                one.resolved = repaired
-    return found, false

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -18,7 +18,9 @@ from streams.pages import Pages
 from streams.processors import LogProcessor
 from streams.settings import HOUR_MS, MINUTE_MS, Settings
 from streams.stages import Output
-from tests.benchmarks.truth.worlds import DEVICES, SOURCES, TEMPLATES, Ints, Views, World
+from tests.benchmarks.truth.habits import DEVICES, SOURCES, TEMPLATES
+from tests.benchmarks.truth.views import Ints, Views
+from tests.benchmarks.truth.worlds import World
 
 START_MS = 1_767_571_200_000
 """Monday, 5 January 2026, 00:00 UTC."""
@@ -96,8 +98,13 @@ def minutes_of(world: World, views: Views) -> Iterator[tuple[int, int, list[Cell
         yield last // world.pages, last % world.pages, gathered
 
 
-def play(world: World, settings: Settings | None = None, detector: DetectorSettings | None = None) -> Played:
-    """Play a world to its end."""
+def play(
+    world: World,
+    settings: Settings | None = None,
+    detector: DetectorSettings | None = None,
+    hear: Callable[[Views], object] | None = None,
+) -> Played:
+    """Play a world to its end, and let somebody hear what truly happened, an hour at a time."""
     settings = settings or Settings()
     processor = LogProcessor(Pages(settings, detector), 0)
     processor.context.state = MemoryState(Pages.state_types)
@@ -110,6 +117,8 @@ def play(world: World, settings: Settings | None = None, detector: DetectorSetti
 
     for hour, views in world.play():
         played.views += len(views.minute)
+        if hear is not None:
+            hear(views)
         records = [
             PageMinute(
                 (UPSTREAM, offset + number, 0),

@@ -9,8 +9,7 @@ import numpy as np
 
 from schemas.site_events import ExampleView, Exit, SessionExample
 from streams.settings import HOUR_MS, MINUTE_MS
-from tests.benchmarks.truth.played import SITE, START_MS, UPSTREAM, name_of
-from tests.benchmarks.truth.worlds import (
+from tests.benchmarks.truth.habits import (
     BY_DEVICE,
     BY_SOURCE,
     CART,
@@ -22,10 +21,10 @@ from tests.benchmarks.truth.worlds import (
     SOURCES,
     SOURCES_SHARE,
     TEMPLATES,
-    Floats,
-    Ints,
-    World,
 )
+from tests.benchmarks.truth.played import SITE, START_MS, UPSTREAM, name_of
+from tests.benchmarks.truth.views import Floats, Ints
+from tests.benchmarks.truth.worlds import World
 
 INTENTS = np.linspace(-4.0, 6.0, 101)
 """Places at which the worth of being on a page is computed."""
