@@ -20,21 +20,21 @@ from tests.benchmarks.truth.worlds import Noise, World, pages_for
 QUIET_DAYS, FAULT_DAYS = 15, 12
 
 
-def quiet_world(noise: Noise, seed: int, rate: float, sigma: float, days: float = QUIET_DAYS) -> World:
+def quiet_world(noise: Noise, seed: int, rate: float, sigma: float) -> World:
     """A shop in which nothing is planted."""
-    return World(seed, rate, round(24 * days), sigma=sigma, noise=noise, pages=pages_for(rate))
+    return World(seed, rate, 24 * QUIET_DAYS, sigma=sigma, noise=noise, pages=pages_for(rate))
 
 
-def broken_world(points: float, seed: int, rate: float, sigma: float, days: float = FAULT_DAYS) -> World:
+def broken_world(points: float, seed: int, rate: float, sigma: float) -> World:
     """A shop with pages that lose so many points more of their visitors."""
-    world = World(seed, rate, round(24 * days), sigma=sigma, pages=pages_for(rate))
+    world = World(seed, rate, 24 * FAULT_DAYS, sigma=sigma, pages=pages_for(rate))
     world.faults = planted(world, points)
     return world
 
 
 def _quiet_under(noise: Noise) -> Experiment:
     def quiet(seed: int, rate: float, sigma: float) -> Figures:
-        world = quiet_world(noise, seed, rate, sigma, QUIET_DAYS)
+        world = quiet_world(noise, seed, rate, sigma)
         played = play(world)
         return {**false_alerts(world, played.said), "us_per_view": 1e6 * played.seconds / played.views}
 
@@ -48,7 +48,7 @@ def _pooled_quiet(results: Sequence[Figures]) -> list[Figures]:
 
 def _faults_of(points: float) -> Experiment:
     def faults(seed: int, rate: float, sigma: float) -> Figures:
-        world = broken_world(points, seed, rate, sigma, FAULT_DAYS)
+        world = broken_world(points, seed, rate, sigma)
         return faults_found(world, play(world).said)
 
     return Experiment(faults, recalls)

@@ -60,6 +60,8 @@ def without(views: Views, second: Ints, hidden: npt.NDArray[np.bool_]) -> Views:
     order = np.argsort(views.session, kind="stable")
     views, second, hidden = chosen(views, order), second[order], hidden[order]
     count = len(second)
+    if not count:
+        return views
     bought = views.bought > 0
     ordered = bought & hidden & (views.stalled == 0)
     event = ~hidden | ordered
@@ -72,7 +74,6 @@ def without(views: Views, second: Ints, hidden: npt.NDArray[np.bool_]) -> Views:
     stalled = np.where(bought, views.stalled, ~soon)
     # The first that is heard of, where the one before it is of the same visit and hidden.
     before = np.maximum(np.arange(count) - 1, 0)
-    heard_before = np.zeros(count, dtype=np.bool_)
     _, visit = np.unique(views.session, return_inverse=True)
     first_heard = np.full(int(visit.max(initial=-1)) + 1, count)
     np.minimum.at(first_heard, visit[~hidden], np.flatnonzero(~hidden))

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from tests.benchmarks.truth import alarms, causes, credits, rival_alarms, scopes
+from tests.benchmarks.truth import (
+    alarms,
+    causes,
+    credits,
+    intervals,
+    newborns,
+    rankings,
+    rival_alarms,
+    scopes,
+    unusual,
+)
 from tests.benchmarks.truth.verdicts import Experiment
 
 EXPERIMENTS: dict[str, Experiment] = {
@@ -10,5 +20,9 @@ EXPERIMENTS: dict[str, Experiment] = {
     **rival_alarms.EXPERIMENTS,
     **scopes.EXPERIMENTS,
     **causes.EXPERIMENTS,
+    **newborns.EXPERIMENTS,
+    **unusual.EXPERIMENTS,
+    **intervals.EXPERIMENTS,
+    **rankings.EXPERIMENTS,
     **credits.EXPERIMENTS,
 }

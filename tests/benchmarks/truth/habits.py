@@ -14,6 +14,8 @@ DEVICES = ("desktop", "mobile", "tablet")
 DEVICES_SHARE = (0.40, 0.52, 0.08)
 BY_DEVICE = (-0.1, 0.15, 0.0)
 FIRST_VIEW = 0.5
+DISAPPOINTED = 2.0
+"""Logit by which more leave of those who come by a campaign that promises something else."""
 ENTRANCE = (
     (0.55, 0.15, 0.12, 0.02, 0.05, 0.03, 0.00, 0.06, 0.02),
     (0.15, 0.30, 0.40, 0.00, 0.12, 0.00, 0.00, 0.00, 0.03),

@@ -46,7 +46,7 @@ RIGHT_CAUSES: dict[Kind, str] = {
 }
 """Kinds of faults, and what should be said to be behind them."""
 SIZES: dict[Kind, float] = {
-    "page": 0.4, "tag": 0.6, "bots": 2.0, "campaign": 8.0, "site": 1.0, "first_view": 1.5, "checkout": 1.5,
+    "page": 0.4, "tag": 0.6, "bots": 1.5, "campaign": 4.0, "site": 1.5, "first_view": 1.5, "checkout": 1.5,
 }  # fmt: skip
 MIXED_MINUTES, MIXED_EVERY = 4 * HOUR, 8 * HOUR
 BUSY = 30
@@ -58,7 +58,7 @@ def mixed(world: World) -> list[Fault]:
     rng = np.random.default_rng(world.seed + 2)
     views = world.usual_views()
     usual = ~np.isin(world.template, [TEMPLATES.index(name) for name in ("cart", "checkout")])
-    pages = np.flatnonzero((views >= BUSY) & usual)
+    pages = np.flatnonzero((views >= min(BUSY, views[usual].max())) & usual)
     faults: list[Fault] = []
     for number, begin in enumerate(range(2 * DAY, (world.hours - 8) * HOUR, MIXED_EVERY)):
         kind = list(RIGHT_CAUSES)[number % len(RIGHT_CAUSES)]

@@ -56,12 +56,12 @@ def name_of(page: int) -> str:
 
 
 def number_of(page: str) -> int:
-    """World's number of a page.
+    """World's number of a page; −1 for none, as where an alert is wider and no page stands out.
 
-    >>> number_of(name_of(12))
-    12
+    >>> number_of(name_of(12)), number_of("")
+    (12, -1)
     """
-    return int(page.rpartition("p")[2])
+    return int(page.rpartition("p")[2]) if page else -1
 
 
 def minutes_of(world: World, views: Views) -> Iterator[tuple[int, int, list[Cell]]]:

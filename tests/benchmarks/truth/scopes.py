@@ -35,14 +35,20 @@ DEPLOYS: tuple[tuple[str, float, float], ...] = (
 The last two are no faults: others come, or it is better."""
 
 
+def step_world(kind: Kind, number: int, seed: int, rate: float, sigma: float) -> World:
+    """A shop in which something breaks at noon of the last day."""
+    world = World(seed, rate, 24 * STEP_DAYS, sigma=sigma, pages=pages_for(rate))
+    begin = (STEP_DAYS - 1) * DAY + 12 * HOUR
+    world.faults = [Fault(kind, number, begin, STEP_MINUTES, STEP_LOGIT)]
+    return world
+
+
 def _steps(seed: int, rate: float, sigma: float) -> Figures:
     """Was the first alert the right one, the only one, and after how many minutes."""
     found: dict[str, list[Any]] = {}
     for kind, number, scope, value in STEPS:
-        begin = (STEP_DAYS - 1) * DAY + 12 * HOUR
-        world = World(seed, rate, 24 * STEP_DAYS, sigma=sigma, pages=pages_for(rate))
-        world.faults = [Fault(kind, number, begin, STEP_MINUTES, STEP_LOGIT)]
-        found[scope] = _told(world, begin, scope, value)
+        world = step_world(kind, number, seed, rate, sigma)
+        found[scope] = _told(world, world.faults[0].begin, scope, value)
     return {"steps": found}
 
 

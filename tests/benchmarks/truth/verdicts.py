@@ -116,8 +116,8 @@ def false_alerts_a_week(results: Sequence[Figures]) -> Figures:
     scopes: Counter[str] = Counter()
     for result in results:
         scopes.update(result["by_scope"])
-    a_week = sum(result["false_alerts"] for result in results) / weeks
-    return {"false_alerts_a_week": a_week, "site_weeks": weeks, "by_scope": dict(scopes)}
+    a_week = share(sum(result["false_alerts"] for result in results), weeks)
+    return {"false_alerts_a_week": a_week, "site_weeks": round(weeks, 2), "by_scope": dict(scopes)}
 
 
 def recalls(results: Sequence[Figures]) -> list[Figures]:
@@ -141,8 +141,8 @@ def _recall(low: int, high: int, found: list[list[Any]]) -> Figures:
     }
 
 
-def share(some: int, of: int) -> float | None:
-    """Give a part of a number as a share; None of nothing.
+def share(some: float, of: float) -> float | None:
+    """Give what there is of some for each of others; None where there are none.
 
     >>> share(1, 3), share(0, 0)
     (0.333, None)

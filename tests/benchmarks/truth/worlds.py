@@ -27,6 +27,7 @@ from tests.benchmarks.truth.habits import (
     CONTENT,
     DEVICES,
     DEVICES_SHARE,
+    DISAPPOINTED,
     DWELL_S,
     ENTRANCE,
     FIRST_VIEW,
@@ -211,7 +212,7 @@ class World:
                 page[where] = rng.choice(some, len(where), p=weight / weight.sum())
         return page
 
-    def _usual_logit(self, page: Ints, source: Ints, device: Ints, first: Ints, minute: Ints) -> Floats:
+    def usual_logit(self, page: Ints, source: Ints, device: Ints, first: Ints, minute: Ints) -> Floats:
         """Logit of leaving where nothing is broken."""
         hour = np.minimum(minute // HOUR, self.hours + 1)
         z = self.logit[page] + self.noises[hour, page] + self.drift[hour, self.template[page]]
@@ -244,7 +245,9 @@ class World:
         walker = np.arange(len(at))
         session = walker + self._sessions
         self._sessions += len(at)
-        poor = np.where(walker >= number, 1.0, 0.0)  # who comes by a campaign that promises something else
+        poor = np.where(
+            walker >= number, DISAPPOINTED, 0.0
+        )  # who comes by a campaign that promises something else
         seen = np.zeros((len(at), len(self.drivers) + 1), dtype=bool)  # the last: pages that move nothing
         device = rng.choice(len(DEVICES), len(at), p=np.array(DEVICES_SHARE))
         intent = rng.normal(0, 0.7, len(at)) + RETURNING * (rng.random(len(at)) < RETURNING)
@@ -258,7 +261,7 @@ class World:
             if not len(at):
                 break
             minute = at // 60
-            usual = self._usual_logit(page, source, device, first, minute)
+            usual = self.usual_logit(page, source, device, first, minute)
             p = _logistic(usual + self._steps(page, source, device, first, minute) + poor[walker])
             p = p + self._holding("page", minute, page)
             luck = rng.random(len(at))
@@ -335,7 +338,7 @@ class World:
         """Page, and seconds of visits that there are because of faults of a kind."""
         for fault in self.faults:
             if fault.kind == kind:
-                usual = self.sessions_per_hour * self.weight[fault.value] / self.weight.sum()
+                usual = self.usual_views()[fault.value]
                 at = self._rng.integers(0, 3600, int(self._rng.poisson(fault.size * usual))) + hour * 3600
                 yield fault.value, at[fault.at(at // 60)]
 
