@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
-from multiprocessing import Pool
+from multiprocessing import get_context
 from pathlib import Path
 
 import streams
@@ -50,7 +50,8 @@ class Journal:
         asked = list(asked)
         missing = [one for one in dict.fromkeys(asked) if self._name(one) not in self._known]
         if jobs > 1 and len(missing) > 1:
-            with Pool(min(jobs, len(missing))) as pool:
+            # Started anew: a copy of this process would have the locks of its threads, and not the threads.
+            with get_context("spawn").Pool(min(jobs, len(missing))) as pool:
                 yield from self._in_order(asked, pool.imap(found, missing))
         else:
             yield from self._in_order(asked, map(found, missing))
