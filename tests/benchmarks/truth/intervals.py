@@ -14,7 +14,7 @@ from tests.benchmarks.truth.habits import DEVICES, SOURCES, TEMPLATES
 from tests.benchmarks.truth.played import Said, number_of, play
 from tests.benchmarks.truth.rivals import LABELLED_AFTER
 from tests.benchmarks.truth.scopes import STEPS, step_world
-from tests.benchmarks.truth.verdicts import Experiment, Figures, share
+from tests.benchmarks.truth.verdicts import Experiment, Figures, coverage, place_in
 from tests.benchmarks.truth.views import Views
 from tests.benchmarks.truth.worlds import World
 
@@ -79,7 +79,7 @@ class Ledger:
 
 
 def _judged(world: World) -> list[list[object]]:
-    """Scope, revision's status, and whether the truth is below (−1), in (0) or above (1) the interval.
+    """Scope, which revision, and where the truth is in the interval: see `place_in`.
 
     Of every alert the first revision, the last one that stands while the fault does, and those between.
     """
@@ -100,12 +100,12 @@ def _judged(world: World) -> list[list[object]]:
             elif one is last:
                 which = "last"
             lost = ledger.lost(world, alert, one.minute - LABELLED_AFTER)
-            side = None
+            place = None
             if lost is not None:
                 assert alert.excess_low is not None
                 assert alert.excess_high is not None
-                side = int(lost > alert.excess_high) - int(lost < alert.excess_low)
-            judged.append([alert.scope if alert.scope == "page" else "wider", which, side])
+                place = place_in(alert.excess_low, lost, alert.excess_high)
+            judged.append([alert.scope if alert.scope == "page" else "wider", which, place])
     return judged
 
 
@@ -138,19 +138,10 @@ def _pooled(results: Sequence[Figures]) -> list[Figures]:
     lines = []
     for scope in ("page", "wider"):
         for which in ("first", "between", "last"):
-            sides = [side for s, w, side in judged if s == scope and w == which]
-            known = [side for side in sides if side is not None]
-            lines.append(
-                {
-                    "scope": scope,
-                    "revision": which,
-                    "revisions": len(known),
-                    "covered": share(known.count(0), len(known)),
-                    "truth_below": known.count(-1),
-                    "truth_above": known.count(1),
-                    "not_comparable": len(sides) - len(known),
-                }
-            )
+            places = [place for s, w, place in judged if s == scope and w == which]
+            known = [place for place in places if place is not None]
+            what = {"scope": scope, "revision": which, **coverage(known)}
+            lines.append(what | {"not_comparable": len(places) - len(known)})
     return lines
 
 

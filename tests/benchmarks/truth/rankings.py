@@ -14,7 +14,7 @@ from schemas.page_scores import PageScore
 from tests.benchmarks.truth.habits import USUAL_EXIT
 from tests.benchmarks.truth.played import number_of
 from tests.benchmarks.truth.session_stages import SessionStage
-from tests.benchmarks.truth.verdicts import Experiment, Figures, share
+from tests.benchmarks.truth.verdicts import Experiment, Figures, coverage, place_in, share
 from tests.benchmarks.truth.views import Floats, Views
 from tests.benchmarks.truth.walks import PRICE, Truth, Walk, walks
 from tests.benchmarks.truth.worlds import World, pages_for
@@ -81,11 +81,10 @@ def _figures(scores: Mapping[int, PageScore], excess: list[float], money: list[f
     ours = {page: score.rank_score for page, score in scores.items()}
     at_stake = {page: float(score.money_at_stake or 0) for page, score in scores.items()}
     true_money, true_excess = dict(enumerate(money)), dict(enumerate(excess))
-    settled = [page for page, score in scores.items() if score.settled]
-    covered = {
-        page: int(excess[page] > score.excess_high) - int(excess[page] < score.excess_low)
+    places = [
+        (score.settled, place_in(score.excess_low, excess[page], score.excess_high))
         for page, score in scores.items()
-    }
+    ]
     return {
         "money": {
             name: _overlap(values, true_money, TOP)
@@ -95,12 +94,7 @@ def _figures(scores: Mapping[int, PageScore], excess: list[float], money: list[f
             name: _overlap(values, true_excess, TOP_EXITS)
             for name, values in (("rank_score", ours), ("exits", by_exits), ("exit_rate", by_rate))
         },
-        "pages": len(scores),
-        "covered": sum(side == 0 for side in covered.values()),
-        "settled": len(settled),
-        "settled_covered": sum(covered[page] == 0 for page in settled),
-        "settled_below": sum(covered[page] < 0 for page in settled),
-        "settled_above": sum(covered[page] > 0 for page in settled),
+        "places": places,
         "said_money": sum(at_stake.values()),
         "true_money": sum(money),
     }
@@ -124,16 +118,11 @@ def _pooled(results: Sequence[Figures]) -> list[Figures]:
             lines.append(
                 {f"true_top_{top}_by": name, "order": order, "found": share(found, top * len(results))}
             )
+    places = [place for result in results for place in result["places"]]
     return [
         *lines,
-        {
-            "settled_pages": total("settled"),
-            "covered": round(total("settled_covered") / max(1, total("settled")), 3),
-            "truth_below": total("settled_below"),
-            "truth_above": total("settled_above"),
-            "all_pages": total("pages"),
-            "covered_of_all": round(total("covered") / max(1, total("pages")), 3),
-        },
+        {"pages": "settled", **coverage([place for is_settled, place in places if is_settled])},
+        {"pages": "all", **coverage([place for _, place in places])},
         {"money_at_stake_said": round(total("said_money")), "truly_lost": round(total("true_money"))},
     ]
 

@@ -6,6 +6,7 @@ import statistics
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from math import ceil
 from typing import Any, NamedTuple
 
 from tests.benchmarks.truth.faults import Fault
@@ -148,3 +149,29 @@ def share(some: float, of: float) -> float | None:
     (0.333, None)
     """
     return round(some / of, 3) if of else None
+
+
+def place_in(low: float, truth: float, high: float) -> float:
+    """Tell where a truth is in its interval: −1 at its lower end, 1 at its upper end.
+
+    >>> place_in(10.0, 25.0, 30.0), place_in(10.0, 40.0, 30.0), place_in(5.0, 5.0, 5.0)
+    (0.5, 2.0, 0.0)
+    """
+    reach = max(1e-9, (high - low) / 2)
+    return round((truth - (low + high) / 2) / reach, 4)
+
+
+def coverage(places: Sequence[float]) -> Figures:
+    """How many intervals cover the truth, and how many times as wide they would have to be for 90 of 100 to do so.
+
+    >>> coverage([0.1, -0.2, 0.5, 0.3, -0.4, 0.0, 0.2, 0.1, 0.6, -1.5])["as_wide_for_90"]
+    0.6
+    """
+    reaches = sorted(map(abs, places))
+    return {
+        "intervals": len(places),
+        "covered": share(sum(reach <= 1 for reach in reaches), len(places)),
+        "truth_below": sum(place < -1 for place in places),
+        "truth_above": sum(place > 1 for place in places),
+        "as_wide_for_90": round(reaches[ceil(0.9 * len(reaches)) - 1], 3) if reaches else None,
+    }
