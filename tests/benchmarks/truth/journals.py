@@ -29,7 +29,10 @@ class Journal:
         self._path = path
         self._code = code_name()
         self._known: dict[str, Figures] = {}
-        lines = path.read_text().splitlines() if path is not None and path.exists() else []
+        lines: list[str] = []
+        if path is not None:
+            path.touch()  # where nothing can be kept is seen before the first hour is spent
+            lines = path.read_text().splitlines()
         for number, line in enumerate(lines, 1):
             try:
                 asked, figures = json.loads(line)

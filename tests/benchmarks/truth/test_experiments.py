@@ -152,7 +152,14 @@ def test_what_stands_in_the_journal_is_not_looked_for_again(
 
 @pytest.mark.parametrize(
     "wrong",
-    [["--rates", "0"], ["--sigmas", "-1"], ["--jobs", "0"], ["--only", "nothing"], ["--journal", "broken"]],
+    [
+        ["--rates", "0"],
+        ["--sigmas", "-1"],
+        ["--jobs", "0"],
+        ["--only", "nothing"],
+        ["--journal", "broken"],
+        ["--journal", "no/where"],
+    ],
 )
 def test_what_cannot_be_is_said_in_a_line(
     wrong: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
