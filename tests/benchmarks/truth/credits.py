@@ -7,27 +7,21 @@ differ, which is an effect too, and intent draws visitors to some of them, which
 
 from __future__ import annotations
 
-import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
-from schemas.marks import Mark, Progress
 from schemas.purchase_associations import PurchaseAssociation
 from streams.credits import LEFT_OUT
-from streams.memory_states import MemoryState
-from streams.pages import Pages
-from streams.placebos import Placebo, place_of
-from streams.processors import LogProcessor
-from streams.settings import DAY_MS, HOUR_MS, Settings
-from tests.benchmarks.truth.played import SITE, START_MS, UPSTREAM, number_of
-from tests.benchmarks.truth.walks import Truth, Walk, example, walks
-from tests.benchmarks.truth.worlds import CART, CHECKOUT, TEMPLATES, Floats, World
-
-Figures = dict[str, Any]
+from tests.benchmarks.truth.habits import CART, CHECKOUT, TEMPLATES
+from tests.benchmarks.truth.played import number_of
+from tests.benchmarks.truth.session_stages import SessionStage
+from tests.benchmarks.truth.verdicts import Experiment, Figures
+from tests.benchmarks.truth.views import Floats
+from tests.benchmarks.truth.walks import Truth, Walk, walks
+from tests.benchmarks.truth.worlds import World, pages_for
 
 UP, DOWN = 10, 5
 LEAST, GREATEST = 0.2, 0.6
@@ -46,7 +40,7 @@ def credit_world(seed: int, rate: float, sigma: float, *, days: int = 7, mixed: 
     """A shop with pages that move intent, and in the mixed one with what could be mistaken for them."""
     spread = MIXED_SPREAD if mixed else 0.0
     rng = np.random.default_rng(seed + 7)
-    plain = World(seed, rate, 24 * days, sigma=sigma, spread=spread)
+    plain = World(seed, rate, 24 * days, sigma=sigma, spread=spread, pages=pages_for(rate))
     busy = (plain.usual_views() >= LEAST_VIEWS) & ~np.isin(plain.template, (CART, CHECKOUT))
     pages = rng.permutation(np.flatnonzero(busy))[: UP + DOWN].tolist()
     effects = [*rng.uniform(LEAST, GREATEST, UP), *-rng.uniform(LEAST, GREATEST, DOWN)]
@@ -58,17 +52,18 @@ def credit_world(seed: int, rate: float, sigma: float, *, days: int = 7, mixed: 
         24 * days,
         sigma=sigma,
         spread=spread,
+        pages=pages_for(rate),
         drivers=drivers,
         draws=dict(enumerate(draws)),
     )
 
 
-def credit_of(*, days: int = 7, mixed: bool = False) -> Callable[[int, float, float], Figures]:
+def _credit_of(*, days: int = 7, mixed: bool = False) -> Experiment:
     """Experiment on a plain or a mixed shop, over so many days."""
 
     def credit(seed: int, rate: float, sigma: float) -> Figures:
         world = credit_world(seed, rate, sigma, days=days, mixed=mixed)
-        stage = _Stage()
+        stage = SessionStage()
         others = Others(world)
         truth, seen = Truth(world), _Exposures(world)
         for number, walk in enumerate(walks(world)):
@@ -76,69 +71,14 @@ def credit_of(*, days: int = 7, mixed: bool = False) -> Callable[[int, float, fl
             others.count(walk, place)
             if place is not None:
                 seen.count(walk)
-        last = stage.end()
+        last = stage.end().associations
         return _figures(world, last, others, seen.effects(truth)) | {
             "sessions": stage.sessions,
             "purchases": others.purchases,
             "us_per_session": 1e6 * stage.seconds / stage.sessions,
         }
 
-    return credit
-
-
-class _Stage:
-    """The pages stage, fed with closed sessions; it may run a day behind, for they come sorted by time within
-    one."""
-
-    def __init__(self) -> None:
-        self._processor = LogProcessor(Pages(Settings()), 0)
-        self._processor.context.state = MemoryState(Pages.state_types)
-        self._offset = self._now_ms = 0
-        self._last: dict[str, PurchaseAssociation] = {}
-        self.seconds = 0.0
-        self.sessions = 0
-
-    def session(self, world: World, walk: Walk, number: int) -> int | None:
-        """Play a session; give the place at which it sees the placebo, −1 for none, None while all is only
-        learned."""
-        due_ms = walk.shown_at[-1] + HOUR_MS
-        if due_ms // HOUR_MS > self._now_ms // HOUR_MS:
-            # The hour before has closed: no session that is still to come was due then.
-            self._mark(due_ms // HOUR_MS * HOUR_MS - HOUR_MS)
-            self._now_ms = due_ms
-        self._offset += 1
-        record = example(world, walk, self._offset, max(due_ms, self._now_ms - HOUR_MS))
-        began = time.process_time()
-        self._processor.apply_record(self._offset, START_MS, record)
-        self.seconds += time.process_time() - began
-        self.sessions += 1
-        return self._place(record.session_id, walk, world)
-
-    def end(self) -> dict[str, PurchaseAssociation]:
-        """What was said last, by scope and value."""
-        self._mark(self._now_ms + 2 * DAY_MS)
-        return self._last
-
-    def _place(self, session_id: str, walk: Walk, world: World) -> int | None:
-        record = self._processor.context.state.get(f"a{SITE}")
-        if record is None:
-            return None
-        placebo: Placebo = record.placebo
-        if not placebo.credit.sessions:
-            return None
-        firsts = dict.fromkeys(page for page in walk.pages if TEMPLATES[world.template[page]] not in LEFT_OUT)
-        place = place_of(placebo, session_id, len(firsts))
-        return -1 if place is None else walk.pages.index([*firsts][place])
-
-    def _mark(self, now_ms: int) -> None:
-        self._offset += 1
-        began = time.process_time()
-        mark = Mark(1, (Progress(UPSTREAM, self._offset, now_ms),))
-        for output in self._processor.apply_record(self._offset, START_MS, mark):
-            if output.topic == "purchase-associations":
-                assert isinstance(output.value, PurchaseAssociation)
-                self._last[f"{output.value.scope}:{output.value.value}"] = output.value
-        self.seconds += time.process_time() - began
+    return Experiment(credit, _pooled)
 
 
 class _Exposures:
@@ -283,9 +223,7 @@ def _precision(order: list[int], up: set[int], best: set[int]) -> Figures:
     return {"planted": len(top & up) / TOP, "best": len(top & best) / TOP}
 
 
-def pooled_credit(results: Iterable[Figures]) -> list[Figures]:
-    """What the results of several seeds say together."""
-    results = list(results)
+def _pooled(results: Sequence[Figures]) -> list[Figures]:
 
     def total(name: str) -> int:
         return sum(int(result[name]) for result in results)
@@ -318,3 +256,10 @@ def pooled_credit(results: Iterable[Figures]) -> list[Figures]:
         "purchases": total("purchases"),
     }
     return [*lines, share, cost]
+
+
+EXPERIMENTS = {
+    "credit": _credit_of(),
+    "credit-14-days": _credit_of(days=14),
+    "credit-mixed": _credit_of(mixed=True),
+}

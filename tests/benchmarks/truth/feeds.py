@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterable
+from collections.abc import Sequence
 from typing import Any
 
+from tests.benchmarks.truth.faults import Fault, Kind
+from tests.benchmarks.truth.habits import HOUR
 from tests.benchmarks.truth.played import Played, Said, play
-from tests.benchmarks.truth.worlds import HOUR, Fault, Kind, World
-
-Figures = dict[str, Any]
+from tests.benchmarks.truth.verdicts import Experiment, Figures
+from tests.benchmarks.truth.worlds import World, pages_for
 
 DAYS, EVERY, MINUTES = 12, 34 * HOUR, 4 * HOUR
 """A fault every 34 hours, from the third day on: by day and by night, and too late to be the same again."""
@@ -18,21 +19,24 @@ AFTER = 4 * HOUR
 RIGHT = {"orders": "orders_silent", "late_orders": "orders_late"}
 
 
-def feed_under(kind: Kind, size: float = 1.0) -> Callable[[int, float, float], Figures]:
+def _feed(kind: Kind, size: float) -> Experiment:
     """Orders that don't come any more, or so many minutes late, for four hours, again and again."""
 
-    def feed(seed: int, rate: float, sigma: float) -> Figures:
-        world = World(seed, rate, 24 * DAYS, sigma=sigma)
+    def find(seed: int, rate: float, sigma: float) -> Figures:
+        world = World(seed, rate, 24 * DAYS, sigma=sigma, pages=pages_for(rate))
         world.faults = [
             Fault(kind, 0, begin, MINUTES, size) for begin in range(48 * HOUR, (24 * DAYS - 12) * HOUR, EVERY)
         ]
         played = play(world)
-        return {"feeds": [_found(fault, played) for fault in world.faults]}
+        return {"feeds": [_about(fault, played) for fault in world.faults]}
 
-    return feed
+    def pool(results: Sequence[Figures]) -> list[Figures]:
+        return _pooled(RIGHT[kind], results)
+
+    return Experiment(find, pool)
 
 
-def _found(fault: Fault, played: Played) -> list[Any]:
+def _about(fault: Fault, played: Played) -> list[Any]:
     """Minutes until it was said, what was said at last, minutes until it was over, pages and scopes blamed."""
     theirs = [one for one in played.said if 0 <= one.minute - fault.begin <= fault.minutes + AFTER]
     names = [one.alert.alert_id for one in theirs if one.alert.cause in RIGHT.values()]
@@ -51,10 +55,9 @@ def _since(said: list[Said], minute: int) -> int | None:
     return said[0].minute - minute if said else None
 
 
-def pooled_feeds(name: str, results: Iterable[Figures]) -> list[Figures]:
-    """What was said of the feeds of several seeds."""
+def _pooled(cause: str, results: Sequence[Figures]) -> list[Figures]:
     found = [one for result in results for one in result["feeds"]]
-    right = [one for one in found if one[1] == RIGHT[name.replace("-", "_")]]
+    right = [one for one in found if one[1] == cause]
     over = [one[2] for one in right if one[2] is not None]
     return [
         {
@@ -65,3 +68,6 @@ def pooled_feeds(name: str, results: Iterable[Figures]) -> list[Figures]:
             "others_blamed": sum(one[3] for one in found),
         }
     ]
+
+
+EXPERIMENTS = {"orders": _feed("orders", 1.0), "late-orders": _feed("late_orders", 10.0)}

@@ -1,20 +1,15 @@
-"""Plans: which faults are planted where, and what became of each."""
+"""Plans: which faults are planted where."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-
 import numpy as np
 
-from tests.benchmarks.truth.played import Said, number_of
-from tests.benchmarks.truth.worlds import DAY, HOUR, TEMPLATES, Fault, Kind, World
+from tests.benchmarks.truth.faults import Fault, Kind
+from tests.benchmarks.truth.habits import DAY, HOUR, TEMPLATES
+from tests.benchmarks.truth.verdicts import CLASSES
+from tests.benchmarks.truth.worlds import World
 
-CLASSES = ((5, 15), (15, 50), (50, 150), (150, 500), (500, 10**9))
-"""Pages by their views an hour."""
 FAULT_MINUTES = 12 * HOUR
-AFTER = 2 * HOUR
-"""So long after its end an alert about a fault is late, not false: labels and noise reach beyond it."""
 PEACE_DAYS = 5
 """Between two faults of a page."""
 
@@ -51,7 +46,7 @@ RIGHT_CAUSES: dict[Kind, str] = {
 }
 """Kinds of faults, and what should be said to be behind them."""
 SIZES: dict[Kind, float] = {
-    "page": 0.4, "tag": 0.6, "bots": 2.0, "campaign": 8.0, "site": 1.0, "first_view": 1.5, "checkout": 1.5,
+    "page": 0.4, "tag": 0.6, "bots": 1.5, "campaign": 4.0, "site": 1.5, "first_view": 1.5, "checkout": 1.5,
 }  # fmt: skip
 MIXED_MINUTES, MIXED_EVERY = 4 * HOUR, 8 * HOUR
 BUSY = 30
@@ -63,51 +58,10 @@ def mixed(world: World) -> list[Fault]:
     rng = np.random.default_rng(world.seed + 2)
     views = world.usual_views()
     usual = ~np.isin(world.template, [TEMPLATES.index(name) for name in ("cart", "checkout")])
-    pages = np.flatnonzero((views >= BUSY) & usual)
+    pages = np.flatnonzero((views >= min(BUSY, views[usual].max())) & usual)
     faults: list[Fault] = []
     for number, begin in enumerate(range(2 * DAY, (world.hours - 8) * HOUR, MIXED_EVERY)):
         kind = list(RIGHT_CAUSES)[number % len(RIGHT_CAUSES)]
         page = int(rng.choice(pages)) if kind in ("page", "tag", "bots", "campaign") else 0
         faults.append(Fault(kind, page, begin + int(rng.integers(0, HOUR)), MIXED_MINUTES, SIZES[kind]))
     return faults
-
-
-@dataclass
-class Found:
-    """What became of a fault.
-
-    Attributes
-    ----------
-    opened
-        Minutes from its beginning until an alert could be read; None if none was.
-    resolved
-        Minutes from the repair until the alert was resolved.
-    """
-
-    fault: Fault
-    opened: int | None = None
-    resolved: int | None = None
-
-
-def judge(faults: Iterable[Fault], said: Sequence[Said]) -> tuple[list[Found], int]:
-    """Tell what became of each fault of a page, and how many alerts opened that were about none."""
-    found = [Found(fault) for fault in faults if fault.kind == "page"]
-    false = 0
-    of_alert: dict[str, Found] = {}
-    for minute, alert in said:
-        if alert.status in ("opened", "reopened"):
-            for one in found:
-                since = minute - one.fault.begin
-                if number_of(alert.page) == one.fault.value and 0 <= since <= one.fault.minutes + AFTER:
-                    if one.opened is None and since <= one.fault.minutes:
-                        one.opened = since
-                        of_alert[alert.alert_id] = one
-                    break
-            else:
-                false += alert.status == "opened"
-        elif alert.status == "resolved" and alert.alert_id in of_alert:
-            one = of_alert[alert.alert_id]
-            repaired = minute - one.fault.begin - one.fault.minutes
-            if repaired >= 0 and one.resolved is None:
-                one.resolved = repaired
-    return found, false

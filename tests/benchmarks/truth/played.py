@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import NamedTuple, TypeAlias
@@ -20,7 +20,9 @@ from streams.pages import Pages
 from streams.processors import LogProcessor
 from streams.settings import MINUTE_MS, Settings
 from streams.stages import Output
-from tests.benchmarks.truth.worlds import DEVICES, HOUR, SOURCES, TEMPLATES, Ints, Views, World
+from tests.benchmarks.truth.habits import DEVICES, HOUR, SOURCES, TEMPLATES
+from tests.benchmarks.truth.views import Ints, Views
+from tests.benchmarks.truth.worlds import World
 
 START_MS = 1_767_571_200_000
 """Monday, 5 January 2026, 00:00 UTC."""
@@ -62,12 +64,12 @@ def name_of(page: int) -> str:
 
 
 def number_of(page: str) -> int:
-    """World's number of a page.
+    """World's number of a page; −1 for none, as where an alert is wider and no page stands out.
 
-    >>> number_of(name_of(12))
-    12
+    >>> number_of(name_of(12)), number_of("")
+    (12, -1)
     """
-    return int(page.rpartition("p")[2])
+    return int(page.rpartition("p")[2]) if page else -1
 
 
 def minutes_of(world: World, views: Views) -> Iterator[Counted]:
@@ -114,8 +116,13 @@ def late_orders_of(world: World, views: Views) -> Iterator[Late]:
         yield minute + int(views.late[view]), (minute, page, [cell])
 
 
-def play(world: World, settings: Settings | None = None, detector: DetectorSettings | None = None) -> Played:
-    """Play a world to its end."""
+def play(
+    world: World,
+    settings: Settings | None = None,
+    detector: DetectorSettings | None = None,
+    hear: Callable[[Views], object] | None = None,
+) -> Played:
+    """Play a world to its end, and let somebody hear what truly happened, an hour at a time."""
     settings = settings or Settings()
     processor = LogProcessor(Pages(settings, detector), 0)
     processor.context.state = MemoryState(Pages.state_types)
@@ -137,6 +144,8 @@ def play(world: World, settings: Settings | None = None, detector: DetectorSetti
 
     for hour, views in world.play():
         played.views += len(views.minute)
+        if hear is not None:
+            hear(views)
         late = sorted([*late, *late_orders_of(world, views)], key=itemgetter(0))
         minutes = list(minutes_of(world, views))
         outputs: list[Output] = []

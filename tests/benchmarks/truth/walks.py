@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from schemas.site_events import ExampleView, Exit, SessionExample
 from streams.settings import HOUR_MS, MINUTE_MS
-from tests.benchmarks.truth.played import SITE, START_MS, UPSTREAM, name_of
-from tests.benchmarks.truth.worlds import (
+from tests.benchmarks.truth.habits import (
     BY_DEVICE,
     BY_SOURCE,
     CART,
@@ -22,10 +21,10 @@ from tests.benchmarks.truth.worlds import (
     SOURCES,
     SOURCES_SHARE,
     TEMPLATES,
-    Floats,
-    Ints,
-    World,
 )
+from tests.benchmarks.truth.played import SITE, START_MS, UPSTREAM, name_of
+from tests.benchmarks.truth.views import Floats, Ints, Views
+from tests.benchmarks.truth.worlds import World
 
 INTENTS = np.linspace(-4.0, 6.0, 101)
 """Places at which the worth of being on a page is computed."""
@@ -44,10 +43,15 @@ class Walk:
     bought: bool = False
 
 
-def walks(world: World) -> Iterator[Walk]:
-    """Yield sessions as they end; those that nobody ended, an hour after their last view."""
+def walks(world: World, hear: Callable[[Views], object] | None = None) -> Iterator[Walk]:
+    """Yield sessions as they end; those that nobody ended, an hour after their last view.
+
+    Somebody may hear of each hour's views before.
+    """
     open_walks: dict[int, Walk] = {}
     for hour, views in world.play():
+        if hear is not None:
+            hear(views)
         columns = (views.session, views.minute, views.page, views.source, views.device, views.intent)
         ends = (views.left | views.bought, views.bought)
         for session, minute, page, source, device, intent, ended, bought in zip(

@@ -13,123 +13,51 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-
-HOUR, DAY, WEEK = 60, 1440, 10_080
-"""Minutes."""
-TEMPLATES = ("home", "category", "product", "search", "content", "cart", "checkout", "account", "help")
-PAGES_SHARE = (0.01, 0.15, 0.5, 0.05, 0.14, 0.02, 0.03, 0.05, 0.05)
-USUAL_EXIT = (0.25, 0.18, 0.27, 0.20, 0.40, 0.22, 0.15, 0.30, 0.40)
-SOURCES = ("direct", "organic", "paid", "email", "social", "referral")
-SOURCES_SHARE = (0.25, 0.30, 0.20, 0.08, 0.10, 0.07)
-BY_SOURCE = (-0.2, 0.0, 0.25, -0.1, 0.35, 0.1)
-DEVICES = ("desktop", "mobile", "tablet")
-DEVICES_SHARE = (0.40, 0.52, 0.08)
-BY_DEVICE = (-0.1, 0.15, 0.0)
-FIRST_VIEW = 0.5
-ENTRANCE = (
-    (0.55, 0.15, 0.12, 0.02, 0.05, 0.03, 0.00, 0.06, 0.02),
-    (0.15, 0.30, 0.40, 0.00, 0.12, 0.00, 0.00, 0.00, 0.03),
-    (0.10, 0.30, 0.55, 0.00, 0.05, 0.00, 0.00, 0.00, 0.00),
-    (0.15, 0.40, 0.35, 0.00, 0.08, 0.02, 0.00, 0.00, 0.00),
-    (0.10, 0.15, 0.45, 0.00, 0.30, 0.00, 0.00, 0.00, 0.00),
-    (0.20, 0.20, 0.40, 0.00, 0.20, 0.00, 0.00, 0.00, 0.00),
+from tests.benchmarks.truth.blockers import hidden_of, without
+from tests.benchmarks.truth.faults import Fault, Kind
+from tests.benchmarks.truth.habits import (
+    BY_DEVICE,
+    BY_SOURCE,
+    CART,
+    CHECKOUT,
+    CONTENT,
+    DEVICES,
+    DEVICES_SHARE,
+    DISAPPOINTED,
+    DWELL_S,
+    ENTRANCE,
+    FIRST_VIEW,
+    HOUR,
+    LONG_READ,
+    LONG_READ_S,
+    MAX_VIEWS,
+    NEXT,
+    PAGES_SHARE,
+    RETURNING,
+    SOURCES,
+    SOURCES_SHARE,
+    STALL_S,
+    TEMPLATES,
+    UNENGAGED,
+    USUAL_EXIT,
 )
-"""Template of the first page, by source."""
-NEXT = (
-    (0.00, 0.45, 0.25, 0.15, 0.08, 0.02, 0.00, 0.03, 0.02),
-    (0.04, 0.15, 0.65, 0.08, 0.03, 0.02, 0.00, 0.01, 0.02),
-    (0.05, 0.25, 0.40, 0.06, 0.05, 0.12, 0.00, 0.02, 0.05),
-    (0.03, 0.15, 0.60, 0.15, 0.03, 0.01, 0.00, 0.01, 0.02),
-    (0.10, 0.25, 0.40, 0.07, 0.15, 0.01, 0.00, 0.01, 0.01),
-    (0.03, 0.10, 0.20, 0.03, 0.02, 0.00, 0.55, 0.03, 0.04),
-    (0.02, 0.03, 0.10, 0.01, 0.02, 0.50, 0.20, 0.07, 0.05),
-    (0.15, 0.25, 0.30, 0.10, 0.05, 0.10, 0.00, 0.03, 0.02),
-    (0.08, 0.22, 0.40, 0.08, 0.08, 0.08, 0.02, 0.03, 0.01),
-)
-"""Template of the next page, by template."""
-CART, CHECKOUT, CONTENT = TEMPLATES.index("cart"), TEMPLATES.index("checkout"), TEMPLATES.index("content")
-MAX_VIEWS = 30
-DWELL_S, LONG_READ, LONG_READ_S = 40.0, 0.15, 600.0
-"""Mean time on a page; the part of content views that are long reads, and the least time that those take."""
-STALL_S = 300.0
-UNENGAGED = 0.25
-"""Part of those who leave without having done anything on the page."""
-RETURNING = 0.3
+from tests.benchmarks.truth.views import Floats, Ints, Views, chosen, joined
 
 Noise = Literal["normal", "t3"]
-Kind = Literal[
-    "page",
-    "template",
-    "site",
-    "device",
-    "source",
-    "first_view",
-    "checkout",
-    "orders",
-    "late_orders",
-    "tag",
-    "bots",
-    "campaign",
-]
+FEWEST_PAGES, MOST_PAGES, PAGES_A_SESSION = 200, 2_000, 0.2
 
 
-@dataclass
-class Fault:
-    """Something that goes wrong for a while, and what became known of it.
+def pages_for(sessions_per_hour: float) -> int:
+    """About how many pages a shop of that size has.
 
-    Attributes
-    ----------
-    kind, value
-        What breaks: a page by number; a template, device or source by its number; nothing more where it is the
-        site or first views.
-    begin, minutes
-        Minutes since the shop's beginning.
-    size
-        Points of exit probability on a page (0.4), else a step of logit; of bots and campaigns how many times a
-        page's usual views there are; of a broken tag the part of visitors that it loses; of late orders by how many
-        minutes. Of silent ones it says nothing.
+    >>> [pages_for(rate) for rate in (300, 1_000, 4_000, 10_000)]
+    [200, 200, 800, 2000]
     """
-
-    kind: Kind
-    value: int
-    begin: int
-    minutes: int
-    size: float
-
-    def at(self, minute: Ints) -> npt.NDArray[np.bool_]:
-        """Where it holds."""
-        return (minute >= self.begin) & (minute < self.begin + self.minutes)
-
-
-class Views(NamedTuple):
-    """Page views of an hour, in order of minute; arrays of one length.
-
-    `stalled` is the label at five minutes, `left` and `bought` what came of the visit as far as the tracker knows,
-    `unengaged` whether nothing was done on the page, `orphan_of` the page that a session claims to come from
-    although it is its first view, −1 else; `late` after how many minutes one hears of a purchase, where it is later
-    than usual; `intent` is what nobody can see, before the page has moved it.
-    """
-
-    minute: Ints
-    page: Ints
-    source: Ints
-    device: Ints
-    first: Ints
-    stalled: Ints
-    left: Ints
-    bought: Ints
-    unengaged: Ints
-    orphan_of: Ints
-    session: Ints
-    late: Ints
-    intent: Floats
+    return int(min(MOST_PAGES, max(FEWEST_PAGES, PAGES_A_SESSION * sessions_per_hour)))
 
 
 @dataclass
@@ -149,6 +77,13 @@ class World:
         Page to the minute that it is first seen in, where that is not the beginning.
     sale
         From and until which minute there are five times as many sessions, if there is a sale.
+    long_reads
+        Page to the part of its views that take ten minutes and more, where it is not that of its template.
+    weekend
+        How many times as many sessions there are on Saturdays and Sundays, and the logit by which more leave.
+    template_drift, page_drift
+        By how much a template, and a page by itself, moves from hour to hour for good: standard deviation of a
+        logit.
     """
 
     seed: int
@@ -165,6 +100,10 @@ class World:
     born: dict[int, int] = field(default_factory=dict)
     sale: tuple[int, int] | None = None
     bursts: bool = True
+    long_reads: Mapping[int, float] = field(default_factory=dict)
+    weekend: tuple[float, float] = (0.8, 0.1)
+    template_drift: float = 0.01
+    page_drift: float = 0.0
 
     def __post_init__(self) -> None:
         rng = self._rng = np.random.default_rng(self.seed)
@@ -179,8 +118,16 @@ class World:
         self._driver = np.full(self.pages, len(self.drivers))
         for number, (page, effect) in enumerate(self.drivers.items()):
             self.drives[page], self._driver[page] = effect, number
-        self.drift = np.cumsum(rng.normal(0, 0.01, (self.hours + 2, count)), axis=0)
+        self.drift = np.cumsum(rng.normal(0, self.template_drift, (self.hours + 2, count)), axis=0)
         self.noises = self._noises(rng)
+        if self.page_drift:
+            own = np.random.default_rng(self.seed + 4)
+            self.noises += np.cumsum(own.normal(0, self.page_drift, self.noises.shape), axis=0)
+        self._reads = np.where(self.template == CONTENT, LONG_READ, 0.0)
+        for page, part in self.long_reads.items():
+            self._reads[page] = part
+        self._of_template = [np.flatnonzero(self.template == kind) for kind in range(count)]
+        self._hiding = np.random.default_rng(self.seed + 3)
         self._sessions = 0
         self._later: list[Views] = []
 
@@ -211,6 +158,9 @@ class World:
     def play(self) -> Iterator[tuple[int, Views]]:
         """Yield each hour with the page views in it."""
         rng = self._rng
+        self._birth = np.zeros(self.pages)
+        for page, minute in self.born.items():
+            self._birth[page] = minute
         burst_until, burst_source, burst_page = -1, 0, 0
         for hour in range(self.hours):
             if self.bursts and hour > burst_until and rng.random() < 1 / 36:
@@ -218,17 +168,17 @@ class World:
                 burst_source, burst_page = int(rng.choice([2, 3, 4])), int(rng.integers(0, self.pages // 4))
             burst = (burst_source, burst_page) if hour <= burst_until else None
             walked = self._walk(hour, *self._arrivals(hour, burst))
-            whole = [_joined([*self._later, walked])]
+            whole = [joined([*self._later, walked])]
             due = whole[0].minute < (hour + 1) * HOUR
-            self._later = [_where(whole[0], ~due)]
-            now = _where(whole[0], due)
-            yield hour, _where(now, np.argsort(now.minute, kind="stable"))
+            self._later = [chosen(whole[0], ~due)]
+            now = chosen(whole[0], due)
+            yield hour, chosen(now, np.argsort(now.minute, kind="stable"))
 
     def _arrivals(self, hour: int, burst: tuple[int, int] | None) -> tuple[Ints, Ints, Ints]:
         """Seconds of arrival, sources and first pages (−1: to be chosen) of the sessions of an hour."""
         rng = self._rng
         rate = self.sessions_per_hour * (1 + 0.6 * np.sin(2 * np.pi * (hour % 24 - 9) / 24))
-        rate *= 0.8 if hour // 24 % 7 >= 5 else 1.0
+        rate *= self.weekend[0] if hour // 24 % 7 >= 5 else 1.0
         if self.sale is not None and self.sale[0] <= hour * HOUR < self.sale[1]:
             rate *= 5
         number = int(rng.poisson(rate))
@@ -239,7 +189,8 @@ class World:
             more = int(rng.poisson(0.4 * rate))
             at = np.concatenate((at, rng.integers(0, 3600, more) + hour * 3600))
             source = np.concatenate((source, np.full(more, burst[0])))
-            landing = np.where(rng.random(more) < 0.5, burst[1], -1)
+            known = self._birth[burst[1]] <= hour * HOUR
+            landing = np.where((rng.random(more) < 0.5) & known, burst[1], -1)
             page = np.concatenate((page, landing))
         return at, source, page
 
@@ -249,10 +200,10 @@ class World:
         hour = int(at.min()) // 3600 if len(at) else 0
         for kind in range(len(TEMPLATES)):
             where = np.flatnonzero(template == kind)
-            some = np.flatnonzero(self.template == kind)
-            some = some[[self.born.get(int(p), 0) <= hour * HOUR for p in some]]
+            some = self._of_template[kind]
+            some = some[self._birth[some] <= hour * HOUR]
             weight = self.weight[some]
-            if any(int(p) in self.draws for p in some):
+            if self.draws and any(int(p) in self.draws for p in some):
                 draw = np.array([self.draws.get(int(p), 0.0) for p in some])
                 chances = weight * np.exp(np.outer(intent[where], draw))
                 drawn = _drawn(rng, chances / chances.sum(axis=1, keepdims=True))
@@ -261,25 +212,31 @@ class World:
                 page[where] = rng.choice(some, len(where), p=weight / weight.sum())
         return page
 
-    def _exit_logit(self, page: Ints, source: Ints, device: Ints, first: Ints, minute: Ints) -> Floats:
+    def usual_logit(self, page: Ints, source: Ints, device: Ints, first: Ints, minute: Ints) -> Floats:
+        """Logit of leaving where nothing is broken."""
         hour = np.minimum(minute // HOUR, self.hours + 1)
         z = self.logit[page] + self.noises[hour, page] + self.drift[hour, self.template[page]]
         z = z + np.array(BY_SOURCE)[source] + np.array(BY_DEVICE)[device] + FIRST_VIEW * first
-        z = z + 0.15 * np.cos(2 * np.pi * (hour % 24) / 24) + 0.1 * (hour // 24 % 7 >= 5)
-        steps: Mapping[str, tuple[Ints, ...]] = {
+        weekend = hour // 24 % 7 >= 5
+        logit: Floats = z + 0.15 * np.cos(2 * np.pi * (hour % 24) / 24) + self.weekend[1] * weekend
+        return logit
+
+    def _steps(self, page: Ints, source: Ints, device: Ints, first: Ints, minute: Ints) -> Floats:
+        """By how much the logit is greater because of faults of more than a page."""
+        step = np.zeros(len(page))
+        kinds: Mapping[str, tuple[Ints, ...]] = {
             "template": (self.template[page],), "device": (device,), "source": (source,), "site": (),
             "first_view": (1 - first,), "checkout": (),
         }  # fmt: skip
         for fault in self.faults:
-            if fault.kind in steps:
+            if fault.kind in kinds:
                 holds = fault.at(minute)
-                for values in steps[fault.kind]:
+                for values in kinds[fault.kind]:
                     holds &= values == fault.value
                 if fault.kind == "checkout":
                     holds &= self.template[page] == CHECKOUT
-                z = z + fault.size * holds
-        logit: Floats = z
-        return logit
+                step += fault.size * holds
+        return step
 
     def _walk(self, hour: int, at: Ints, source: Ints, page: Ints) -> Views:
         """Let visitors walk until they have left or purchased."""
@@ -288,34 +245,41 @@ class World:
         walker = np.arange(len(at))
         session = walker + self._sessions
         self._sessions += len(at)
-        poor = np.where(walker >= number, 1.0, 0.0)  # who comes by a campaign that promises something else
+        poor = np.where(
+            walker >= number, DISAPPOINTED, 0.0
+        )  # who comes by a campaign that promises something else
         seen = np.zeros((len(at), len(self.drivers) + 1), dtype=bool)  # the last: pages that move nothing
         device = rng.choice(len(DEVICES), len(at), p=np.array(DEVICES_SHARE))
         intent = rng.normal(0, 0.7, len(at)) + RETURNING * (rng.random(len(at)) < RETURNING)
-        entered = self._pages_of(_drawn(rng, np.array(ENTRANCE)[source]), at, intent)
+        entered = self._pages_of(_drawn(rng, self._entrances(source, at // 60)), at, intent)
         page = np.where(page < 0, entered, page)
         orphan_of = np.full(len(at), -1)
         first = np.ones(len(at), dtype=np.int64)
         walked: list[Views] = []
+        seconds: list[Ints] = []
         for _ in range(MAX_VIEWS):
             if not len(at):
                 break
             minute = at // 60
-            p = _logistic(self._exit_logit(page, source, device, first, minute) + poor[walker])
+            usual = self.usual_logit(page, source, device, first, minute)
+            p = _logistic(usual + self._steps(page, source, device, first, minute) + poor[walker])
             p = p + self._holding("page", minute, page)
-            left = rng.random(len(at)) < np.minimum(p, 0.98)
+            luck = rng.random(len(at))
+            left = luck < np.minimum(p, 0.98)
+            spoiled = left & (luck >= _logistic(usual))
             driver, before_view = self._driver[page], intent[walker]
             intent[walker] += self.drives[page] * ~seen[walker, driver]
             seen[walker, driver] = True
             bought = ~left & (self.template[page] == CHECKOUT)
             bought &= rng.random(len(at)) < _logistic(1 + intent[walker])
             dwell = np.minimum(rng.exponential(DWELL_S, len(at)), STALL_S - 1)
-            long_read = (self.template[page] == CONTENT) & (rng.random(len(at)) < LONG_READ)
+            long_read = rng.random(len(at)) < self._reads[page]
             dwell[long_read] += LONG_READ_S
             lost = ~left & ~bought & (rng.random(len(at)) < self._holding("tag", minute, page))
             late = (bought * self._holding("late_orders", minute)).astype(np.int64)
             unheard = bought & ((self._holding("orders", minute) > 0) | (late > 0))
             stalled = left | (~bought & (dwell > STALL_S)) | lost | unheard
+            caused = unheard | ((spoiled | lost) & (dwell <= STALL_S))
             unengaged = stalled & ~long_read & (rng.random(len(at)) < UNENGAGED)
             walked.append(
                 Views(
@@ -331,9 +295,11 @@ class World:
                     orphan_of,
                     session,
                     late,
+                    caused * 1,
                     before_view,
                 )
             )
+            seconds.append(at)
             on = ~left & ~bought
             at = (at + dwell.astype(np.int64))[on]
             source, device, walker, before, lost = source[on], device[on], walker[on], page[on], lost[on]
@@ -345,7 +311,22 @@ class World:
             chances[:, CART] *= np.exp(intent[walker])
             template = _drawn(rng, chances / chances.sum(axis=1, keepdims=True))
             page = self._pages_of(template, at, intent[walker])
-        return _joined([*walked, self._bots(hour)])
+        whole = joined([*walked, self._bots(hour)])
+        if any(fault.kind.startswith("hidden_") for fault in self.faults):
+            # Of bots nothing is hidden that matters: their visits are of one view.
+            second = np.concatenate((*seconds, whole.minute[sum(map(len, seconds)) :] * 60))
+            hidden = hidden_of(self._hiding, self.faults, whole, self.template[whole.page])
+            whole = without(whole, second, hidden)
+        return whole
+
+    def _entrances(self, source: Ints, minute: Ints) -> Floats:
+        """Chances of the template that a visit begins with."""
+        chances: Floats = np.array(ENTRANCE)[source]
+        for fault in self.faults:
+            if fault.kind == "mix":
+                chances[:, fault.value] *= np.where(fault.at(minute), fault.size, 1.0)
+                chances /= chances.sum(axis=1, keepdims=True)
+        return chances
 
     def _holding(self, kind: Kind, minute: Ints, page: Ints | None = None) -> Floats:
         """Sizes of the faults of a kind that hold, of a page where it is given, else anywhere."""
@@ -359,7 +340,7 @@ class World:
         """Page, and seconds of visits that there are because of faults of a kind."""
         for fault in self.faults:
             if fault.kind == kind:
-                usual = self.sessions_per_hour * self.weight[fault.value] / self.weight.sum()
+                usual = self.usual_views()[fault.value]
                 at = self._rng.integers(0, 3600, int(self._rng.poisson(fault.size * usual))) + hour * 3600
                 yield fault.value, at[fault.at(at // 60)]
 
@@ -391,11 +372,12 @@ class World:
                     -ones,
                     session,
                     zeros,
+                    ones,
                     np.zeros(len(at)),
                 )
             )
         nothing = np.zeros(0, dtype=np.int64)
-        return _joined(parts) if parts else Views(*(nothing,) * 12, np.zeros(0))
+        return joined(parts) if parts else Views(*(nothing,) * 13, np.zeros(0))
 
 
 def _logistic(z: Floats) -> Floats:
@@ -407,11 +389,3 @@ def _drawn(rng: np.random.Generator, chances: Floats) -> Ints:
     """One column of each row, by its chances."""
     column: Ints = (chances.cumsum(axis=1) < rng.random((len(chances), 1))).sum(axis=1)
     return column
-
-
-def _joined(parts: list[Views]) -> Views:
-    return Views(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
-
-
-def _where(views: Views, chosen: npt.NDArray[np.generic]) -> Views:
-    return Views(*(column[chosen] for column in views))
