@@ -32,6 +32,8 @@ PRIOR_DAYS = 3.0
 """Excursions that are counted in at the beginning, and in how many days: as on made-up shops with usual noise."""
 KEPT = 0.95
 """What counts keep a day: half of them are of the last two weeks."""
+PACE_MS = 6 * HOUR_MS
+"""Period after which the threshold is set anew."""
 LEAST_THRESHOLD, MAX_THRESHOLD = 6.5, 20.0
 SPARED = 0.5
 """Part of the budget that is aimed at: counts are few, and half of the time they tell too little."""
@@ -48,15 +50,15 @@ class Calibration(msgspec.Struct, array_like=True):
     ----------
     reached
         Excursions that came up to each level, fading.
-    days, day
-        How many days they come from, fading alike; the day that runs, None before the first.
+    days, period
+        How many days they come from, fading alike; number of the period that runs, None before the first.
     threshold, margin_noise
-        What follows, from the beginning of the day that runs.
+        What follows, from the beginning of the period that runs.
     """
 
     reached: list[float] = msgspec.field(default_factory=lambda: [0.0] * len(LEVELS))
     days: float = 0.0
-    day: int | None = None
+    period: int | None = None
     threshold: float = 0.0
     margin_noise: float = 1.0
 
@@ -77,8 +79,8 @@ class Calibration(msgspec.Struct, array_like=True):
             if top > level:
                 self.reached[number] += 1.0
 
-    def begin_day(self, minute_ms: int, budget: float, part: float = 1.0) -> None:
-        """Take a minute's time; where a day begins, set the threshold anew.
+    def begin_period(self, minute_ms: int, budget: float, part: float = 1.0) -> None:
+        """Take a minute's time; where a period begins, set the threshold anew.
 
         Parameters
         ----------
@@ -91,24 +93,26 @@ class Calibration(msgspec.Struct, array_like=True):
         --------
         Two quiet weeks keep to the least threshold, noisy ones do not.
 
-        >>> quiet = Calibration([20.0, 1.0, 0.0, 0.0, 0.0], 14.0, 13)
-        >>> noisy = Calibration([60.0, 35.0, 20.0, 3.0, 0.0], 14.0, 13)
-        >>> quiet.begin_day(14 * DAY_MS, 1.0), noisy.begin_day(14 * DAY_MS, 1.0)
+        >>> quiet = Calibration([20.0, 1.0, 0.0, 0.0, 0.0], 14.0, 55)
+        >>> noisy = Calibration([60.0, 35.0, 20.0, 3.0, 0.0], 14.0, 55)
+        >>> quiet.begin_period(14 * DAY_MS, 1.0), noisy.begin_period(14 * DAY_MS, 1.0)
         (None, None)
         >>> quiet.threshold, noisy.threshold, noisy.margin_noise
         (6.5, 12.25, 1.6)
         """
-        day = minute_ms // DAY_MS
-        if self.day is not None and day <= self.day:
-            return
-        if self.day is not None:
-            kept = KEPT ** (day - self.day)
+        period = minute_ms // PACE_MS
+        if self.period is not None:
+            passed = period - self.period
+            if passed <= 0:
+                return
+            kept = KEPT ** (passed * PACE_MS / DAY_MS)
             self.reached = [count * kept for count in self.reached]
-            self.days = self.days * kept + 1.0
-        self.day = day
+            # In a time in which nobody came nothing was seen.
+            self.days = self.days * kept + PACE_MS / DAY_MS
+        self.period = period
         weeks = (self.days + PRIOR_DAYS) / 7.0
         a_week = [(count + usual) / weeks for count, usual in zip(self.reached, PRIOR, strict=True)]
-        # Coarse, so that few detectors stand for all days.
+        # Coarse, so that few detectors stand for all periods.
         wanted = round(4.0 * level_of(a_week, SPARED * budget * part)) / 4.0
         self.threshold = min(MAX_THRESHOLD, max(least_threshold(budget), wanted))
         falls = (FAULTS_ABOVE - LEVELS[0]) / log(a_week[0] / a_week[LEVELS.index(FAULTS_ABOVE)])
@@ -183,7 +187,7 @@ class Calibrated:
         """Give the settings for a minute."""
         if self._budget is None:
             return self._detector
-        calibration.begin_day(minute_ms, self._budget, self._part)
+        calibration.begin_period(minute_ms, self._budget, self._part)
         asked = calibration.threshold, calibration.margin_noise
         known = self._known.get(asked)
         if known is None:

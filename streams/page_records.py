@@ -10,7 +10,7 @@ import msgspec
 from schemas.marks import UNKNOWN_MS
 from schemas.site_events import Cell, PageMinute, SessionCorrection, SessionExample
 from streams.association_records import PageNames, SiteAssociations
-from streams.calibrations import LEVELS, Calibration
+from streams.calibrations import LEVELS, PACE_MS, Calibration
 from streams.cell_regressions import CellRegression
 from streams.credits import PageCredit, PurchaseModel
 from streams.evidence import DecayedSums, PageState, SiteState, TemplateState
@@ -20,7 +20,7 @@ from streams.open_alerts import OpenAlert, OpenAlerts
 from streams.order_feeds import OrderFeed
 from streams.page_revenues import PageRevenue, PassedSession
 from streams.rankings import PageTotals
-from streams.settings import HOUR_MS
+from streams.settings import DAY_MS, HOUR_MS
 from streams.states import KeyedState
 from streams.symptoms import Habits, MinuteCounts, Suspicion
 from streams.transitions import Chain, Successors
@@ -308,13 +308,14 @@ def with_levels(key: str, deadline_ms: int | None, record: Any) -> tuple[int | N
     """Upgrade a row of format 5: calibrations count excursions to each level, and not those between two.
 
     >>> with_levels("sshop", 5, [0, 1, 2, 3, 4, 5, 6, 7, [9.0, 2.0, 14.0, 3, 8.0, 1.0]])[1][8]
-    [[11.0, 2.0, 0.0, 0.0, 0.0], 14.0, 3, 8.0, 1.0]
+    [[11.0, 2.0, 0.0, 0.0, 0.0], 14.0, 12, 8.0, 1.0]
     """
     place = {"s": 8, "h": 7}.get(key[0])
     if place is not None and len(record) > place:
-        low, high, *rest = record[place]
+        low, high, days, day, *rest = record[place]
         reached = [low + high, high] + [0.0] * (len(LEVELS) - 2)
-        record = [*record[:place], [reached, *rest], *record[place + 1 :]]
+        period = None if day is None else day * DAY_MS // PACE_MS
+        record = [*record[:place], [reached, days, period, *rest], *record[place + 1 :]]
     return deadline_ms, record
 
 

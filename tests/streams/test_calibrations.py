@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from streams.calibrations import (
     LEVELS,
     MAX_THRESHOLD,
+    PACE_MS,
     SHORT_MS,
     Calibrated,
     Calibration,
@@ -26,10 +27,11 @@ def after(days: int, tops: list[float], budget: float = 1.0, hours: int = 1) -> 
     """Calibration after days that had excursions to these tops."""
     calibration = Calibration()
     for day in range(days):
-        calibration.begin_day(day * DAY_MS, budget)
+        for quarter in range(4):
+            calibration.begin_period(day * DAY_MS + quarter * PACE_MS, budget)
         for top in tops:
             calibration.count(top, hours * HOUR_MS)
-    calibration.begin_day(days * DAY_MS, budget)
+    calibration.begin_period(days * DAY_MS, budget)
     return calibration
 
 
@@ -68,8 +70,8 @@ def test_what_never_rose_as_high_as_a_fault_counts_however_long_it_was() -> None
 def test_what_was_long_ago_fades() -> None:
     calibration = after(7, [7.0, 9.0, 13.0])
     noisy = calibration.threshold
-    for day in range(8, 60):
-        calibration.begin_day(day * DAY_MS, 1.0)
+    for period in range(4 * 8, 4 * 60):
+        calibration.begin_period(period * PACE_MS, 1.0)
     assert calibration.threshold < noisy
     assert calibration.days < 20
 
@@ -98,7 +100,7 @@ def test_the_threshold_stays_within_its_bounds(seen: list[tuple[int, float, int]
     calibration, day = Calibration(), 0
     for days, top, hours in seen:
         day += days
-        calibration.begin_day(day * DAY_MS, budget)
+        calibration.begin_period(day * DAY_MS, budget)
         calibration.count(top, hours * HOUR_MS)
         assert LEVELS[0] < calibration.threshold <= max(MAX_THRESHOLD, least_threshold(budget))
         assert 1.0 <= calibration.margin_noise <= 2.0
