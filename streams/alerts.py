@@ -20,7 +20,7 @@ from streams.evidence import PageState
 from streams.evidence_packs import add_final, contrasts_of, course_of, summary_of, withdrawn_because
 from streams.final_exits import FinalExits
 from streams.open_alerts import OpenAlert
-from streams.rankings import INTERVAL_QUANTILE, INTERVAL_WIDENING
+from streams.rankings import INTERVAL_QUANTILE
 from streams.settings import DAY_MS, MINUTE_MS
 from streams.stages import Output
 from streams.symptoms import Suspicion, change_of
@@ -114,7 +114,7 @@ def alert_record(
     """Say what has come of an alert.
 
     The excess is stalls beyond expectation since suspicion began; its 90 % interval counts binomial variance
-    and the noise between hours, widened like that of the ranking. Money at stake is the excess times the
+    and the noise between hours. Money at stake is the excess times the
     probability that a visitor of such a page purchases if he goes on, times the average order value.
 
     Parameters
@@ -133,7 +133,7 @@ def alert_record(
     subject, price, cause = finding.subject, finding.price, finding.cause
     excess, variance = suspicion.excess, suspicion.variance
     error = sqrt(variance + page.noise_variance * variance * variance)
-    reach = INTERVAL_WIDENING * INTERVAL_QUANTILE * error
+    reach = INTERVAL_QUANTILE * error
     change = change_of(suspicion)
     changed_ms = finding.changed_ms if change is None or finding.changed_ms is not None else change.at_ms
     first_ms = page.born_ms if subject.scope == "page" else None

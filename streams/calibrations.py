@@ -27,7 +27,7 @@ LEVELS = (4.0, 6.0, 8.0, 12.0, 16.0)
 """Levels of evidence to which excursions are counted."""
 FAULTS_ABOVE, SHORT_MS = 8.0, 8 * HOUR_MS
 """What rises higher and lasts longer (>) is a fault."""
-PRIOR = (8.0, 1.2, 0.12, 0.005, 0.0002)
+PRIOR = (30.0, 2.0, 0.12, 0.005, 0.0002)
 PRIOR_DAYS = 3.0
 """Excursions that are counted in at the beginning, and in how many days: as on made-up shops with usual noise."""
 KEPT = 0.95
@@ -37,7 +37,7 @@ PACE_MS = 6 * HOUR_MS
 LEAST_THRESHOLD, MAX_THRESHOLD = 6.5, 20.0
 SPARED = 0.5
 """Part of the budget that is aimed at: counts are few, and half of the time they tell too little."""
-HEAVY, HEAVIEST = 2.0, 4.0
+HEAVY, HEAVIEST = 1.6, 3.6
 """Evidence in which numbers fall to 1/e, between which the margin for noise grows, to twice as much at most."""
 PAGES_PART, WIDE_PART = 0.75, 0.25
 """Parts of the budget for alerts about pages, and about wider scopes."""
