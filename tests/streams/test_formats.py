@@ -23,7 +23,7 @@ STAGES = {
 LAYOUTS: Mapping[str, tuple[int, str]] = {
     "sessions": (4, "8338fbfccfda"),
     "customers": (1, "4e19ebadcd78"),
-    "pages": (6, "80c4e58cbde0"),
+    "pages": (6, "3d81d159487d"),
     "models": (3, "5bfc70ddffe5"),
 }
 """Stage to the number of its format and a digest of its layout."""
