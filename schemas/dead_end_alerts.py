@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from schemas.alert_decisions import DecisionAction
-from schemas.fields import Count, Currency, Id, Link, Name, Note, NotNegative
+from schemas.fields import Count, Currency, Id, Link, Name, Note, NotNegative, Probability
 from schemas.money import AmountText
 from schemas.timestamps import UtcTime
 
@@ -210,3 +210,47 @@ class DeadEndAlert(
         list[AlertDeploy] | None,
         Meta(description="At most 5 deploys about the time when it seems to have begun, by their time."),
     ] = None
+    upstream_page: Annotated[
+        str | None,
+        Meta(
+            description="The page before it by which those came who are lost, where others are hardly lost there: "
+            "look there first. Of a page only, from sessions that have closed since it was suspected."
+        ),
+    ] = None
+    upstream_share: Annotated[
+        Probability | None,
+        Meta(description="Part of the sessions that ended there that came by `upstream_page`."),
+    ] = None
+    upstream_usual_share: Annotated[
+        Probability | None, Meta(description="Part of the views that were no dead ends that came by it.")
+    ] = None
+    upstream_lift: Annotated[
+        NotNegative | None,
+        Meta(description="How many times the first share is the second; both drawn to that of all views."),
+    ] = None
+    upstream_lift_low: Annotated[
+        NotNegative | None, Meta(description="Lower end of its 90 % interval, at least 1.5.")
+    ] = None
+    quick_backs: Annotated[
+        Count | None,
+        Meta(
+            description="Views from which visitors went back to the page before, within 10 s or to leave, since it "
+            "was suspected."
+        ),
+    ] = None
+    expected_quick_backs: Annotated[
+        NotNegative | None,
+        Meta(
+            description="How many were to be expected by what the same visitors do on other pages; where they saw "
+            "ten or more from which they could have gone back."
+        ),
+    ] = None
+    purchase_credit: Annotated[
+        float | None,
+        Meta(
+            description="Purchases beyond what was to be expected of sessions that saw it, as in `page-scores`; "
+            "only where the interval is below zero: fewer purchase later who have seen it."
+        ),
+    ] = None
+    credit_low: Annotated[float | None, Meta(description="Lower end of its 95 % interval.")] = None
+    credit_high: Annotated[float | None, Meta(description="Upper end of it, below zero.")] = None

@@ -16,6 +16,7 @@ from schemas.dead_end_alerts import AlertDeploy, AlertScope, AlertStatus, DeadEn
 from schemas.money import format_amount
 from schemas.timestamps import MAX_MS, MIN_MS, format_ms
 from streams.causes import Cause
+from streams.empirical_nulls import CreditScore
 from streams.evidence import PageState
 from streams.evidence_packs import add_final, contrasts_of, course_of, summary_of, withdrawn_because
 from streams.final_exits import FinalExits
@@ -75,7 +76,8 @@ class Price(NamedTuple):
 class Finding(NamedTuple):
     """What an alert is about, what a visitor is worth, why, where most is lost, and how visits ended there.
 
-    `changed_ms` is when it began, where that is not to be read from the stalls.
+    `changed_ms` is when it began, where that is not to be read from the stalls; `harm` a page's purchase credit,
+    where its interval is below zero.
     """
 
     subject: Subject
@@ -84,6 +86,7 @@ class Finding(NamedTuple):
     worst_pages: list[str]
     changed_ms: int | None = None
     final: FinalExits | None = None
+    harm: CreditScore | None = None
 
 
 def alert_id(site: str, scope: str, value: str, opened_ms: int) -> str:
@@ -184,6 +187,10 @@ def alert_record(
     if answers.muted_ms is not None and (status == "muted" or answers.is_muted(at_ms)):
         value.muted_until = _time(answers.muted_ms)
     value.deploys = list(deploys) or None
+    if finding.harm is not None:
+        value.purchase_credit = round(finding.harm.credit, 3)
+        value.credit_low = round(finding.harm.credit_low, 3)
+        value.credit_high = round(finding.harm.credit_high, 3)
     value.summary = summary_of(value)
     key = f"{subject.scope}:{subject.value}"
     return Output("dead-end-alerts", key, value, alert.alert_id, at_ms, alert.revision)

@@ -11,6 +11,7 @@ from typing import cast
 from schemas.dead_end_alerts import AlertScope
 from streams.alerts import Finding, Price, Subject
 from streams.causes import cause_of
+from streams.empirical_nulls import CreditScore, null_spread_of, score
 from streams.evidence import DecayedSums
 from streams.order_feeds import FEED
 from streams.page_records import (
@@ -18,6 +19,7 @@ from streams.page_records import (
     ScopeRecord,
     ScopesRecord,
     SiteRecord,
+    Sizes,
     TemplateRecord,
     final_exits_of,
     site_of,
@@ -246,7 +248,17 @@ class Blame:
             elsewhere = (whole.residual - mine.residual) / (rest + PRIOR)
         cause = cause_of("page", template, record.suspicion, habits, 0.0, elsewhere)
         final = final_exits_of(self._state, self._site, page, record)
-        return Finding(self.page_subject(page, record), self.price(template), cause, [], final=final)
+        subject, price = self.page_subject(page, record), self.price(template)
+        return Finding(subject, price, cause, [], final=final, harm=self._harm(record))
+
+    def _harm(self, record: PageRecord) -> CreditScore | None:
+        """Give a page's purchase credit if its interval is below zero, as it would be scored now."""
+        # The spread of all pages only widens the interval, and takes the longest to find.
+        if score(record.credit).credit_high >= 0.0:
+            return None
+        sizes: Sizes | None = self._state.get(f"z{self._site}")
+        found = score(record.credit, null_spread_of({} if sizes is None else sizes.pages))
+        return found if found.credit_high < 0.0 else None
 
     def scope_finding(self, scope: str, at_ms: int) -> Finding:
         """Tell what is known of a wider scope that an alert is about."""

@@ -98,7 +98,7 @@ class Calibration(msgspec.Struct, array_like=True):
         >>> quiet.begin_period(14 * DAY_MS, 1.0), noisy.begin_period(14 * DAY_MS, 1.0)
         (None, None)
         >>> quiet.threshold, noisy.threshold, noisy.margin_noise
-        (6.5, 12.25, 1.6)
+        (6.5, 12.25, 1.5)
         """
         period = minute_ms // PACE_MS
         if self.period is not None:

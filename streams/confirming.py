@@ -5,11 +5,12 @@ Alerts of wider scopes stay provisional: they would need sums over the closed se
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from schemas.dead_end_alerts import AlertStatus
 from schemas.site_events import SessionExample
+from streams.arrivals import came_by, note_backs
 from streams.baselines import teach
 from streams.blame import Blame
 from streams.final_exits import (
@@ -21,6 +22,7 @@ from streams.final_exits import (
 )
 from streams.following import say
 from streams.page_records import PageRecord, TemplateRecord, final_exits_of
+from streams.regressions import probability
 from streams.sample_paths import MAX_CONTINUED, MAX_ENDED, keep_latest, path_of
 from streams.settings import DAY_MS, HOUR_MS, MINUTE_MS, Settings
 from streams.stages import Context, Output
@@ -93,7 +95,12 @@ class Confirming:
 
 
 def note_session(
-    state: KeyedState, example: SessionExample, page: str, record: PageRecord, seen: Sequence[Seen]
+    state: KeyedState,
+    example: SessionExample,
+    page: str,
+    record: PageRecord,
+    seen: Sequence[Seen],
+    names: Mapping[str, str],
 ) -> None:
     """Note how a session ended that saw a page under suspicion.
 
@@ -107,6 +114,8 @@ def note_session(
         The page, by the name that it goes by.
     seen
         Its views of it that are not from before the suspicion; at least one.
+    names
+        Pages of the session to the names that they go by.
     """
     since_ms = record.suspicion.since_ms
     assert since_ms is not None
@@ -116,9 +125,13 @@ def note_session(
         final = FinalExits(since_ms, 0.0 if record.state.newborn else record.usual.logit)
     views = example.views
     last = len(views) if example.exit.reason == "dead_end" else 0
+    shown, arrivals = [names[view.page] for view in views], final.arrivals
     for position, logit in seen:
-        at_ms = views[position - 1].occurred_at
-        final.add(at_ms, logit, 1 if position == last else 0, example.returning)
+        at_ms, left = views[position - 1].occurred_at, 1 if position == last else 0
+        final.add(at_ms, logit, left, example.returning)
+        arrivals.add(came_by(shown, position), left, probability(logit + final.usual))
+    if len(views) > 2:
+        note_backs(arrivals, shown, views, page, since_ms, left=last > 0)
     position = seen[-1].position
     if position == last:
         keep_latest(final.ended, path_of(example, views[-1].occurred_at), MAX_ENDED)

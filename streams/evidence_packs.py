@@ -8,6 +8,7 @@ from streams.deploys import after_deploy
 from streams.final_exits import FinalExits
 from streams.sample_paths import paths_since
 from streams.symptoms import Suspicion
+from streams.upstream_pages import upstream_of
 
 CAUSES: dict[AlertCause, str] = {
     "page_broke": "it looks as if something broke there",
@@ -55,6 +56,9 @@ def contrasts_of(suspicion: Suspicion) -> list[AlertContrast]:
 def add_final(alert: DeadEndAlert, final: FinalExits, from_ms: int) -> None:
     """Add how the sessions ended that saw the page at a time or later (≥): counts, new and returning, paths.
 
+    Pages before and quick-backs are of all since the page was suspected. No page before is named of an alert that
+    is withdrawn: nobody was lost.
+
     Parameters
     ----------
     alert
@@ -83,6 +87,18 @@ def add_final(alert: DeadEndAlert, final: FinalExits, from_ms: int) -> None:
     alert.paths_ended = paths_since(final.ended, from_ms) or None
     alert.paths_continued = paths_since(final.continued, from_ms) or None
     alert.sample_sessions = [path.session_id for path in alert.paths_ended or ()] or None
+    arrivals = final.arrivals
+    if arrivals.before:
+        expected = arrivals.expected_backs
+        alert.quick_backs = arrivals.backs
+        alert.expected_quick_backs = None if expected is None else round(expected, 2)
+    upstream = None if alert.status == "withdrawn" else upstream_of(arrivals)
+    if upstream is not None:
+        alert.upstream_page = upstream.page
+        alert.upstream_share = round(upstream.share, 3)
+        alert.upstream_usual_share = round(upstream.usual_share, 3)
+        alert.upstream_lift = round(upstream.lift, 2)
+        alert.upstream_lift_low = round(upstream.lift_low, 2)
 
 
 def withdrawn_because(part_of: str | None) -> str:
@@ -127,4 +143,8 @@ def summary_of(alert: DeadEndAlert) -> str:
         late = f", and {numbers['late_orders']:,.0f} late" if numbers["late_orders"] else ""
         return f"{came}{since}{late}; {CAUSES[alert.cause]}."
     what = f"Of {alert.views:,} views of {where} {alert.exits:,} went no further, {usual}{since}"
-    return f"{what}; {CAUSES[alert.cause]}{money}{final}."
+    upstream = ""
+    if alert.upstream_page is not None:
+        beyond = "" if (alert.upstream_share or 0.0) > 0.5 else " beyond the usual"
+        upstream = f"; most of those lost{beyond} came by {alert.upstream_page}"
+    return f"{what}; {CAUSES[alert.cause]}{upstream}{money}{final}."

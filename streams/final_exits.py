@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from streams.arrivals import Arrivals
 from streams.regressions import probability
 from streams.sample_paths import SamplePath
 from streams.settings import HOUR_MS, MINUTE_MS
@@ -105,6 +106,8 @@ class FinalExits(msgspec.Struct, array_like=True):
         Counts by the time of the view, each of so many ms.
     ended, continued
         Paths of the latest sessions that ended on the page in a dead end, and that went on from it.
+    arrivals
+        By which pages they came.
     """
 
     since_ms: int
@@ -115,6 +118,7 @@ class FinalExits(msgspec.Struct, array_like=True):
     width_ms: int = MINUTE_MS
     ended: list[SamplePath] = []
     continued: list[SamplePath] = []
+    arrivals: Arrivals = msgspec.field(default_factory=Arrivals)
 
     def add(self, at_ms: int, logit: float, left: int, returning: bool) -> None:
         """Count a view.

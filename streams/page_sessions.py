@@ -102,7 +102,7 @@ def _learn(
             record.usual.learn(cell.logit, left)
     exits.settle()
     for name, seen in suspected.items():
-        note_session(state, example, name, records[name], seen)
+        note_session(state, example, name, records[name], seen, names)
     # To purchase without another view is to go on too; views behind the purchase say nothing of it.
     went_on = templates[:-1] if purchased_at is None else templates[: views_before(views, purchased_at)]
     if went_on:

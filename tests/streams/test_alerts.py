@@ -74,7 +74,7 @@ def test_an_alert_begins_with_its_first_revision() -> None:
 def test_the_figures_are_those_since_suspicion_began() -> None:
     output = said(Suspicion(views=100, stalls=80, expected=50.0, variance=25.0))
     alert = value(output)
-    reach = 1.6 * 1.645 * sqrt(25.0)
+    reach = 1.645 * sqrt(25.0)
     assert (alert.views, alert.exits, alert.expected_exits) == (100, 80, 50.0)
     assert (alert.excess_low, alert.excess_high) == (round(30 - reach, 2), round(30 + reach, 2))
     assert (alert.money_at_stake, alert.currency) == ("150", "EUR"), "30 visitors, a quarter buys, for 20.00"
@@ -167,7 +167,7 @@ def test_the_pack_shows_the_course_who_leaves_and_when_it_began() -> None:
         ("view", "first", 24, 20, 12.0),
         ("view", "later", 16, 8, 8.0),
     ]
-    assert (alert.cause_numbers, alert.money_low) == ({"mix": 1.5}, "0")
+    assert (alert.cause_numbers, alert.money_low) == ({"mix": 1.5}, "13.99")
     assert alert.money_at_stake is not None
     assert alert.money_high is not None
     assert float(alert.money_at_stake) < float(alert.money_high)

@@ -305,7 +305,7 @@ def test_a_page_that_is_too_young_has_no_usual(newborn: bool, usual: float) -> N
     record = PageRecord("sizes", state=PageState(newborn=newborn), usual=UsualExits(1.5, 50.0))
     record.suspicion.since_ms = BEGINNING
     seen = session(2 * HOUR_MS, "sizes")
-    note_session(state, seen, page_of("sizes"), record, [Seen(1, 0.0)])
+    note_session(state, seen, page_of("sizes"), record, [Seen(1, 0.0)], {page_of("sizes"): page_of("sizes")})
     final = final_exits_of(state, SITE, page_of("sizes"), record)
     assert final is not None
     assert final.usual == usual

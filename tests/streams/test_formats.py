@@ -23,7 +23,7 @@ STAGES = {
 LAYOUTS: Mapping[str, tuple[int, str]] = {
     "sessions": (5, "8338fbfccfda"),
     "customers": (1, "4e19ebadcd78"),
-    "pages": (6, "9e98265607d2"),
+    "pages": (6, "29db9c147736"),
     "models": (3, "5bfc70ddffe5"),
 }
 """Stage to the number of its format and a digest of its layout."""
