@@ -33,7 +33,6 @@ from streams.evidence import (
     PageState,
     SiteState,
     TemplateState,
-    Triple,
     clear_evidence,
     log_mean_exp,
 )
@@ -200,23 +199,34 @@ def observe(
         stalls += y
 
     d0, d1, d2 = SHIFTS
-    page.gain = (l0 + d0 * stalls, l1 + d1 * stalls, l2 + d2 * stalls)
     page.residual += stalls - expected
     page.variance += variance
     share = 1.0 / (1.0 + page.noise_variance * page.variance)
-    s0, s1, s2 = _sums(page.wealth, page.gain, share)
-    if s0 < 0.0 or s1 < 0.0 or s2 < 0.0:
-        # What speaks against a fault must not speak against one that begins in the middle of a block.
-        page.wealth, page.gain = _floored(page.wealth, page.gain, (s0, s1, s2))
-        s0, s1, s2 = max(0.0, s0), max(0.0, s1), max(0.0, s2)
+    w0, w1, w2 = page.wealth
+    l0, l1, l2 = l0 + d0 * stalls, l1 + d1 * stalls, l2 + d2 * stalls
+    s0, s1, s2 = w0 + l0 * share, w1 + l1 * share, w2 + l2 * share
+    # What speaks against a fault must not speak against one that begins in the middle of a block.
+    if s0 < 0.0:
+        w0 = l0 = s0 = 0.0
+    if s1 < 0.0:
+        w1 = l1 = s1 = 0.0
+    if s2 < 0.0:
+        w2 = l2 = s2 = 0.0
+    page.wealth, page.gain = (w0, w1, w2), (l0, l1, l2)
     evidence = log_mean_exp(s0, s1, s2)
     evidence_newborn = _NO_EVIDENCE
     if newborn:
-        page.gain_newborn = (n0 + d0 * stalls, n1 + d1 * stalls, n2 + d2 * stalls)
-        sums = _sums(page.wealth_newborn, page.gain_newborn, share)
-        if min(sums) < 0.0:
-            page.wealth_newborn, page.gain_newborn = _floored(page.wealth_newborn, page.gain_newborn, sums)
-        evidence_newborn = log_mean_exp(max(0.0, sums[0]), max(0.0, sums[1]), max(0.0, sums[2]))
+        w0, w1, w2 = page.wealth_newborn
+        n0, n1, n2 = n0 + d0 * stalls, n1 + d1 * stalls, n2 + d2 * stalls
+        b0, b1, b2 = w0 + n0 * share, w1 + n1 * share, w2 + n2 * share
+        if b0 < 0.0:
+            w0 = n0 = b0 = 0.0
+        if b1 < 0.0:
+            w1 = n1 = b1 = 0.0
+        if b2 < 0.0:
+            w2 = n2 = b2 = 0.0
+        page.wealth_newborn, page.gain_newborn = (w0, w1, w2), (n0, n1, n2)
+        evidence_newborn = log_mean_exp(b0, b1, b2)
     if settings.common and evidence < settings.left_out and evidence_newborn < settings.left_out:
         for common in (page.common, template.common, site.common):
             common.residual += stalls - still
@@ -250,20 +260,3 @@ def observe(
         page.alert = None
         clear_evidence(page)
     return Verdict(evidence, evidence_newborn, event, top > settings.watch, expected)
-
-
-def _sums(wealth: Triple, gain: Triple, share: float) -> Triple:
-    return wealth[0] + gain[0] * share, wealth[1] + gain[1] * share, wealth[2] + gain[2] * share
-
-
-def _floored(wealth: Triple, gain: Triple, sums: Triple) -> tuple[Triple, Triple]:
-    """Wealth and gain of which a sum that is negative begins anew at 0."""
-    w0, w1, w2 = wealth
-    g0, g1, g2 = gain
-    if sums[0] < 0.0:
-        w0 = g0 = 0.0
-    if sums[1] < 0.0:
-        w1 = g1 = 0.0
-    if sums[2] < 0.0:
-        w2 = g2 = 0.0
-    return (w0, w1, w2), (g0, g1, g2)

@@ -75,7 +75,8 @@ class PageJudge:
         predict, add = stalls.predict, stalls.add
         # A fault would be learned as everybody's habit within the hour.
         blame = Blame(state, site)
-        learns = record.alert is None and blame.teaches(minute_ms)
+        is_usual = blame.teaches(minute_ms)
+        learns = record.alert is None and is_usual
         cells: list[tuple[float, int, int]] = []
         for cell in waiting.cells:
             if not cell.views:
@@ -111,9 +112,10 @@ class PageJudge:
                 # Whether it is the page or something wider shows when the whole minute has been looked at.
                 scopes.crossed[page] = Crossed(verdict.event, evidence)
                 record.state.alert = None
-            suspicion, alert, is_usual = record.suspicion, record.alert, blame.teaches(minute_ms)
+            suspicion, alert = record.suspicion, record.alert
             outputs = self._follow(context, blame, page, record, counts, verdict, due_ms)
-            if is_warm(of_site.state, minute_ms, self._warm_ms // 2):
+            is_rising = suspicion.since_ms is not None or record.suspicion.since_ms is not None
+            if is_rising and is_warm(of_site.state, minute_ms, self._warm_ms // 2):
                 note_excursion(of_site.calibration, record, suspicion, alert, evidence, is_usual)
             if record.suspicion.since_ms is not None:
                 record.suspicion.gather_by(_expected(waiting.cells, cells, effect, verdict.expected))
