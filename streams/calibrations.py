@@ -29,8 +29,8 @@ FAULTS_ABOVE, SHORT_MS = 8.0, 8 * HOUR_MS
 """What rises higher and lasts longer (>) is a fault."""
 PRIOR = (30.0, 2.0, 0.4, 0.02, 0.001)
 PRIOR_DAYS = 3.0
-"""Excursions that are counted in at the beginning, and in how many days: more of the great ones than on made-up shops
-with usual noise, so that it begins strictly and becomes quicker where a site has shown that it is quiet."""
+"""Excursions that are counted in at the beginning, and in how many days: more of the great ones than on made-up
+shops with usual noise, so that it begins strictly and becomes quicker where a site has shown that it is quiet."""
 KEPT = 0.95
 """What counts keep a day: half of them are of the last two weeks."""
 PACE_MS = 6 * HOUR_MS
