@@ -13,6 +13,8 @@ from schemas.dead_end_alerts import DeadEndAlert
 from schemas.site_events import PageMinute
 from schemas.timestamps import format_ms
 from streams.alerts import UPDATE_EVERY_MS
+from streams.calibrations import LEVELS
+from streams.page_records import SiteRecord
 from streams.settings import DAY_MS, HOUR_MS, MINUTE_MS, Settings
 from tests.streams.site_logs import (
     BEGINNING,
@@ -206,6 +208,16 @@ def test_a_further_rise_is_seen_right_after_a_dismissal_too() -> None:
     (opened, *_) = news(run, [*shop_with(LATER, LATER + 60, 7), *shop_with(LATER + 60, LATER + 300, 9)])
     assert opened.status == "opened"
     assert (LATER + 60) * MINUTE_MS < ms(opened.opened_at) < (LATER + 240) * MINUTE_MS
+
+
+@pytest.mark.parametrize(("action", "counts"), [("acknowledge", 0.0), ("mute", 1.0), ("dismiss", 1.0)])
+def test_what_somebody_has_acknowledged_raises_no_threshold(action: str, counts: float) -> None:
+    run = risen()
+    decided(run, action, LATER_MS)
+    news(run, shop_with(LATER, LATER + 90, 4) if action != "dismiss" else [])
+    of_site: SiteRecord = run.processor.context.state.get(f"s{SITE}")
+    assert run.alerts[-1].status in ("resolved", "dismissed")
+    assert of_site.calibration.reached == [counts] * len(LEVELS)
 
 
 def test_a_page_of_which_everybody_leaves_may_be_so() -> None:
