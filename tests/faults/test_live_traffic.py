@@ -24,10 +24,8 @@ FAULTS_IN_TURN = (
     "broker killed for 10 s",
     "worker joins",
     "kill -9 at any moment",
-    "all workers frozen",
     "worker leaves",
     "broker restarted with workers",
-    "poison storm",
     "worker killed for good",
 )
 
