@@ -307,13 +307,11 @@ def with_expected_purchases(key: str, deadline_ms: int | None, record: Any) -> t
 def with_levels(key: str, deadline_ms: int | None, record: Any) -> tuple[int | None, Any]:
     """Upgrade a row of format 5: calibrations count excursions to each level, and not those between two.
 
-    Those that do so already are left as they are.
-
     >>> with_levels("sshop", 5, [0, 1, 2, 3, 4, 5, 6, 7, [9.0, 2.0, 14.0, 3, 8.0, 1.0]])[1][8]
     [[11.0, 2.0, 0.0, 0.0, 0.0], 14.0, 12, 8.0, 1.0]
     """
     place = {"s": 8, "h": 7}.get(key[0])
-    if place is not None and len(record) > place and not isinstance(record[place][0], list):
+    if place is not None and len(record) > place:
         low, high, days, day, *rest = record[place]
         reached = [low + high, high] + [0.0] * (len(LEVELS) - 2)
         period = None if day is None else day * DAY_MS // PACE_MS

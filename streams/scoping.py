@@ -48,7 +48,7 @@ class ScopeJudge:
         ]
         feed, outputs = blame.wide.feed, list[Output]()
         was_suspected = feed.is_suspected
-        if self._is_warm(blame, minute):
+        if self._is_warm(blame, minute, self._warm_ms):
             outputs += _weigh_orders(context, blame, minute, due_ms)
         is_mended = was_suspected and not feed.is_suspected
         if is_mended:
@@ -61,7 +61,7 @@ class ScopeJudge:
                 record.state.alert, opens = None, False
             suspicion, is_usual = record.suspicion, not blame.wide.open or record.alert is not None
             status = follow(context, record, counts, verdict, event, due_ms, of_all)
-            if self._is_warm(blame, minute):
+            if self._is_warm(blame, minute, self._warm_ms // 2):
                 is_over = status in OVER
                 note_excursion(
                     blame.wide.calibration,
@@ -93,9 +93,9 @@ class ScopeJudge:
         blame.put()
         return outputs
 
-    def _is_warm(self, blame: Blame, minute: ScopesMinute) -> bool:
+    def _is_warm(self, blame: Blame, minute: ScopesMinute, warm_ms: int) -> bool:
         pool = blame.wide.pools.get("site")
-        return pool is not None and is_warm(pool, minute.minute_ms, self._warm_ms // 2)
+        return pool is not None and is_warm(pool, minute.minute_ms, warm_ms)
 
     def _weigh(
         self, context: Context, blame: Blame, scope: str, counts: MinuteCounts, minute_ms: int

@@ -14,7 +14,6 @@ from streams.flow import Flow
 from streams.formats import StateFormat, unchanged
 from streams.intake import Intake
 from streams.models import Models
-from streams.page_records import with_expected_purchases
 from streams.pages import Pages
 from streams.sessions import Sessions
 from streams.settings import Settings
@@ -37,14 +36,8 @@ class FormerSessions(Sessions):
         return _without_customers(super().advanced(context, before_ms))
 
 
-class FormerPages(Pages):
-    """Has the format before."""
-
-    state_format = StateFormat(4, {2: unchanged, 3: with_expected_purchases})
-
-
 class FormerModels(Models):
-    """Has the format before."""
+    """Has the format before. (Pages keep theirs: their rows are laid out as they are today.)"""
 
     state_format = StateFormat(2, {1: unchanged})
 
@@ -56,7 +49,7 @@ def _without_customers(outputs: Iterable[Output]) -> list[Output]:
 def former_stages(settings: Settings, secret: str, partitions: Mapping[str, int]) -> Flow:
     """Join the stages as they were."""
     sessions = FormerSessions(settings, partitions=partitions["visitor-events"], customers=0)
-    return Flow(Intake(settings, secret), (sessions, FormerPages(settings), FormerModels(settings)))
+    return Flow(Intake(settings, secret), (sessions, Pages(settings), FormerModels(settings)))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from schemas.dead_end_alerts import DeadEndAlert
 from schemas.site_events import Cell, PageMinute
+from streams.detection import DetectorSettings
 from streams.order_feeds import OPEN_ABOVE, OrderFeed
 from streams.settings import MINUTE_MS
 from tests.streams.site_logs import BEGINNING, HORIZON_MS, Run, decision, minute, ms
@@ -147,3 +148,9 @@ def test_a_person_may_mute_the_feed_and_not_dismiss_it() -> None:
     run.follow(map(silent, range(SILENT_FROM + 20, SILENT_FROM + 90)))
     assert [rejected.reason for rejected in run.rejected] == ["not_possible"]
     assert run.alerts[-1].status == "muted"
+
+
+def test_nothing_opens_while_the_site_is_still_being_learned() -> None:
+    run = Run(detector=DetectorSettings(warm_ms=(SILENT_FROM + 60) * MINUTE_MS))
+    run.follow([*usual(SILENT_FROM), *map(silent, range(SILENT_FROM, SILENT_FROM + 50))])
+    assert not run.alerts
