@@ -17,7 +17,7 @@ from streams.settings import DAY_MS, MINUTE_MS
 HABITS_KEPT = 0.7
 """What habits keep a day: half of them are of the last two."""
 MAX_BUCKETS = 120
-"""Then two become one, and each holds twice as long a time."""
+"""Of more (>) those that lie side by side become one and each holds twice as long a time, as often as it takes."""
 MAX_CONTRASTS = 40
 
 
@@ -182,7 +182,7 @@ class Suspicion(msgspec.Struct, array_like=True):
         if not series or start_ms > series[-1].start_ms:
             series.append(Bucket(start_ms))
         series[-1].add(views, stalls, expected, variance)
-        if len(series) > MAX_BUCKETS:
+        while len(self.series) > MAX_BUCKETS:
             self._widen()
 
     def gather_by(self, cells: Iterable[tuple[Cell, float]]) -> None:
