@@ -17,7 +17,9 @@ class ModelReport(
 ):
     """Figures of predictions made before learning from each example (prequential), up to a time."""
 
-    id: Annotated[Id, Meta(description="Names the report: site:model:version.")]
+    id: Annotated[
+        Id, Meta(description="Names the report: site:model:version; too long, its beginning and a hash.")
+    ]
     site: Annotated[Id, Meta(description="Shop that the model belongs to.")]
     model: Annotated[ModelName, Meta(description="What it predicts.")]
     version: Annotated[Count, Meta(description="Version of its weights.")]

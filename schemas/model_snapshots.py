@@ -18,7 +18,9 @@ class ModelSnapshot(
 ):
     """Weights of a logistic regression: p = 1 / (1 + exp(-(intercept + sum of weight times value)))."""
 
-    id: Annotated[Id, Meta(description="Names the model of the site: site:model.")]
+    id: Annotated[
+        Id, Meta(description="Names the model of the site: site:model; too long, its beginning and a hash.")
+    ]
     revision: Annotated[int, Meta(ge=1, description="Grows with each change; the highest holds.")]
     site: Annotated[Id, Meta(description="Shop that it was learned from.")]
     model: Annotated[ModelName, Meta(description="What it predicts.")]

@@ -15,7 +15,9 @@ from schemas.timestamps import UtcTime
 class PageScore(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="schema", tag="page-scores/1"):
     """What a page costs and earns, as of a time; the last record of a page holds."""
 
-    id: Annotated[Id, Meta(description="Names the page of the site.")]
+    id: Annotated[
+        Id, Meta(description="Names the page of the site: site|page; too long, its beginning and a hash.")
+    ]
     revision: Annotated[int, Meta(ge=1, description="Grows with each change; the highest holds.")]
     page: Annotated[str, Meta(description="The page, normalised.")]
     template: Annotated[str, Meta(description="Kind of page.")]

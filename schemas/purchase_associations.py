@@ -36,7 +36,9 @@ class PurchaseAssociation(
     An association is no proof of an effect: intent that nothing shows moves visitors to pages, too.
     """
 
-    id: Annotated[Id, Meta(description="Names scope and value of the site.")]
+    id: Annotated[
+        Id, Meta(description="Names scope and value of the site; too long, its beginning and a hash.")
+    ]
     revision: Annotated[int, Meta(ge=1, description="Grows with each change; the highest holds.")]
     scope: Annotated[
         AssociationScope,

@@ -17,6 +17,7 @@ from streams.credits import PageCredit
 from streams.empirical_nulls import MIN_VARIANCE, CreditScore, NullSpread, null_spread_of, score, size_of
 from streams.page_records import GroupRecord, Money, PageRecord, SiteRecord, Sizes, TemplateRecord
 from streams.page_revenues import PageRevenue
+from streams.record_ids import record_id
 from streams.removal_effects import Removal
 from streams.sample_sizes import sessions_per_arm
 from streams.stages import Output
@@ -157,6 +158,7 @@ class _Writer(NamedTuple):
     ) -> Output:
         """Write one scope and value."""
         name = f"{self.site}|{scope}:{value}"
+        id_ = record_id(name)
         money: dict[str, Any] = {}
         if self.money.currency is not None:
             order_value = self.money.average_minor
@@ -180,7 +182,7 @@ class _Writer(NamedTuple):
         if fields.get("place") is not None:
             fields["pages"] = self.pages
         association = PurchaseAssociation(
-            id=name,
+            id=id_,
             revision=self.revision,
             scope=scope,
             value=value,
@@ -195,7 +197,7 @@ class _Writer(NamedTuple):
             **money,
             **fields,
         )
-        return Output(TOPIC, name, association, name, self.as_of_ms, self.revision)
+        return Output(TOPIC, name, association, id_, self.as_of_ms, self.revision)
 
 
 def _wider(

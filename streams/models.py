@@ -23,6 +23,7 @@ from schemas.visitor_events import ModelWeights, Origin, SiteNote
 from streams.features import journeys
 from streams.formats import StateFormat, unchanged
 from streams.propensities import Learner, Lesson, Propensity
+from streams.record_ids import record_id
 from streams.settings import Settings
 from streams.stages import EVERY_PARTITION, Context, Output
 
@@ -148,8 +149,9 @@ def publish(context: Context, propensity: Propensity, at_ms: int) -> list[Output
     # Copied, since learning goes on in the same dict while the outputs wait to be written.
     weights = dict(propensity.weights)
     name, key, as_of = f"{site}:{model}", f"{site}|{model}", format_ms(at_ms)
+    snapshot_id = record_id(name)
     snapshot = ModelSnapshot(
-        id=name,
+        id=snapshot_id,
         revision=version,
         site=site,
         model=model,
@@ -171,7 +173,7 @@ def publish(context: Context, propensity: Propensity, at_ms: int) -> list[Output
         if value is not None:
             context.gauges[f"model_{gauge}", model] = value
     report = ModelReport(
-        id=f"{name}:{version}",
+        id=record_id(f"{name}:{version}"),
         site=site,
         model=model,
         version=version,
@@ -189,7 +191,7 @@ def publish(context: Context, propensity: Propensity, at_ms: int) -> list[Output
     )
     exported = ModelWeights(context.origin(), site, model, version, 0.0, weights)
     return [
-        Output("model-snapshots", key, snapshot, name, at_ms, version),
+        Output("model-snapshots", key, snapshot, snapshot_id, at_ms, version),
         Output("model-reports", key, report, report.id, at_ms),
         Output("visitor-events", site, exported, name, at_ms, version, EVERY_PARTITION),
     ]

@@ -16,6 +16,7 @@ from schemas.timestamps import MAX_MS, format_ms
 from streams.empirical_nulls import CreditScore, null_spread_of, score, size_of
 from streams.page_records import PageRecord, SiteRecord, Sizes, TemplateRecord
 from streams.rankings import PageRank, rank_page, spread_of, spread_terms
+from streams.record_ids import record_id
 from streams.stages import Output
 from streams.states import KeyedState
 from streams.visitors import SEPARATOR
@@ -113,7 +114,7 @@ def _record(
 ) -> Output:
     currency = of_site.money.currency
     booked = record.credit.sessions > 0
-    name = f"{site}|{page}"
+    name = record_id(f"{site}|{page}")
     # A correction may come before what it corrects: for that while a count is below zero.
     value = PageScore(
         id=name,
