@@ -6,6 +6,7 @@ from tests.benchmarks.truth import (
     alarms,
     causes,
     credits,
+    deliveries,
     feeds,
     intervals,
     newborns,
@@ -27,4 +28,5 @@ EXPERIMENTS: dict[str, Experiment] = {
     **intervals.EXPERIMENTS,
     **rankings.EXPERIMENTS,
     **credits.EXPERIMENTS,
+    **deliveries.EXPERIMENTS,
 }

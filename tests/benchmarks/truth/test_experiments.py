@@ -12,6 +12,7 @@ import pytest
 from tests.benchmarks.truth import (
     alarms,
     causes,
+    deliveries,
     feeds,
     intervals,
     newborns,
@@ -37,6 +38,7 @@ SHORT: dict[ModuleType, dict[str, Any]] = {
     intervals: {"STEPS": scopes.STEPS[:1]},
     causes: {"CAUSE_DAYS": 3},
     feeds: {"DAYS": 3},
+    deliveries: {"DAYS": 2},
     newborns: {"NEWBORN_DAYS": 3, "BIRTHS": (1, 2)},
     unusual: {
         "SALE_DAYS": 2,

@@ -1,6 +1,7 @@
 """Shops in which something unusual happens and nothing is broken: whatever is said of them is false.
 
-Late and duplicated events are not among them: here counts come as the sessions stage would write them.
+Late and duplicated events are not among them (see `deliveries`): here counts come as the sessions stage would
+write them.
 """
 
 from __future__ import annotations
