@@ -14,6 +14,7 @@ from tests.benchmarks.truth import (
     rival_alarms,
     scopes,
     unusual,
+    upstream,
 )
 from tests.benchmarks.truth.verdicts import Experiment
 
@@ -28,5 +29,6 @@ EXPERIMENTS: dict[str, Experiment] = {
     **intervals.EXPERIMENTS,
     **rankings.EXPERIMENTS,
     **credits.EXPERIMENTS,
+    **upstream.EXPERIMENTS,
     **deliveries.EXPERIMENTS,
 }

@@ -48,6 +48,7 @@ HOURS = (
     Row(("intervals-40", "intervals-20", "intervals-scopes", "ranking")),
     Row(("credit", "credit-14-days", "credit-mixed")),
     Row(("deliveries",), (300.0,), seeds=SEEDS[:3]),
+    Row(("upstream",)),
 )
 """20 site-weeks without faults at 300 and 1,000 sessions an hour, 6 at 4,000 and 4 at 10,000, each with σ .2."""
 

@@ -19,6 +19,7 @@ from tests.benchmarks.truth import (
     rankings,
     scopes,
     unusual,
+    upstream,
     worlds,
 )
 from tests.benchmarks.truth.__main__ import main
@@ -48,6 +49,7 @@ SHORT: dict[ModuleType, dict[str, Any]] = {
         "BLOCKED_DAYS": 1,
         "HIDDEN": {"of search pages": unusual.HIDDEN["of search pages"]},
     },
+    upstream: {"DAYS": 4, "GOALS": (0.01, 10.0)},
     rankings: {"RANK_DAYS": 1},
     worlds: {"FEWEST_PAGES": 30},
 }

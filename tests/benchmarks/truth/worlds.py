@@ -45,6 +45,7 @@ from tests.benchmarks.truth.habits import (
     UNENGAGED,
     USUAL_EXIT,
 )
+from tests.benchmarks.truth.links import Link, followed, lost_behind
 from tests.benchmarks.truth.views import Floats, Ints, Views, chosen, joined
 
 Noise = Literal["normal", "t3"]
@@ -84,6 +85,8 @@ class World:
     template_drift, page_drift
         By how much a template, and a page by itself, moves from hour to hour for good: standard deviation of a
         logit.
+    links
+        Page to the page that it sends visitors to; those are not in `usual_views`.
     """
 
     seed: int
@@ -104,6 +107,7 @@ class World:
     weekend: tuple[float, float] = (0.8, 0.1)
     template_drift: float = 0.01
     page_drift: float = 0.0
+    links: Mapping[int, Link] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         rng = self._rng = np.random.default_rng(self.seed)
@@ -253,7 +257,7 @@ class World:
         intent = rng.normal(0, 0.7, len(at)) + RETURNING * (rng.random(len(at)) < RETURNING)
         entered = self._pages_of(_drawn(rng, self._entrances(source, at // 60)), at, intent)
         page = np.where(page < 0, entered, page)
-        orphan_of = np.full(len(at), -1)
+        came = orphan_of = np.full(len(at), -1)
         first = np.ones(len(at), dtype=np.int64)
         walked: list[Views] = []
         seconds: list[Ints] = []
@@ -263,7 +267,7 @@ class World:
             minute = at // 60
             usual = self.usual_logit(page, source, device, first, minute)
             p = _logistic(usual + self._steps(page, source, device, first, minute) + poor[walker])
-            p = p + self._holding("page", minute, page)
+            p = p + self._holding("page", minute, page) + lost_behind(self.faults, minute, page, came)
             luck = rng.random(len(at))
             left = luck < np.minimum(p, 0.98)
             spoiled = left & (luck >= _logistic(usual))
@@ -310,7 +314,9 @@ class World:
             chances = np.array(NEXT)[self.template[before]]
             chances[:, CART] *= np.exp(intent[walker])
             template = _drawn(rng, chances / chances.sum(axis=1, keepdims=True))
-            page = self._pages_of(template, at, intent[walker])
+            page, came = self._pages_of(template, at, intent[walker]), before
+            if self.links:
+                page = followed(rng, self.links, before, page)
         whole = joined([*walked, self._bots(hour)])
         if any(fault.kind.startswith("hidden_") for fault in self.faults):
             # Of bots nothing is hidden that matters: their visits are of one view.
