@@ -19,9 +19,9 @@ from tests.benchmarks.truth.verdicts import AFTER, Experiment, Figures, share
 from tests.benchmarks.truth.worlds import World, pages_for
 
 DAYS = 7
-MINUTES = 8 * HOUR
+MINUTES = 12 * HOUR
 LINKS = 10
-GOALS = (15.0, 150.0)
+GOALS = (20.0, 150.0)
 """Views an hour of pages that others send visitors to (≥, <), without those."""
 SENT = (0.5, 1.0)
 """How many times a page's other views its link brings: a third or a half of all come by it."""
