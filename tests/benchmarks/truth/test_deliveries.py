@@ -10,12 +10,10 @@ from tests.benchmarks.truth.event_stages import EventStages, same
 from tests.benchmarks.truth.events import Delivery, Event, delivered, events_of
 from tests.benchmarks.truth.faults import Fault
 from tests.benchmarks.truth.habits import HOUR
-from tests.benchmarks.truth.links import Link
 from tests.benchmarks.truth.played import START_MS
-from tests.benchmarks.truth.views import joined
 from tests.benchmarks.truth.worlds import World
 
-HOURS, LATE_HOURS = 30, 4
+HOURS = 30
 TWICE, LATE = Delivery(twice=0.05, least_s=1.0), Delivery(late=0.05)
 
 
@@ -75,20 +73,3 @@ def test_copies_change_nothing_that_is_said_and_late_events_do() -> None:
     assert twice.said == in_time.said
     assert not same([in_time, late])["page-scores"]
     assert late.counts["late", "page-views"] > 0 == in_time.counts["late", "page-views"]
-
-
-def test_who_comes_by_a_broken_link_is_lost_and_nobody_else() -> None:
-    world = World(4, 300.0, 12, pages=30, links={2: Link(7, 0.5)})
-    world.faults = [Fault("link", 7, LATE_HOURS * HOUR, 8 * HOUR, 0.6, by=2)]
-    views = joined([views for _, views in world.play()])
-    order = np.lexsort((views.minute, views.session))
-    session, page, left = views.session[order], views.page[order], views.left[order]
-    came = np.where(np.diff(session, prepend=-1) == 0, np.roll(page, 1), -1)
-    goal, broken = page == 7, world.faults[0].at(views.minute[order])
-    assert np.count_nonzero(came[goal] == 2) > 100
-
-    def lost(by_link: bool, while_broken: bool) -> float:
-        return float(left[goal & ((came == 2) == by_link) & (broken == while_broken)].mean())
-
-    assert lost(True, True) > 0.7
-    assert max(lost(True, False), lost(False, True), lost(False, False)) < 0.45

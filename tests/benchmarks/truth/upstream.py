@@ -82,9 +82,8 @@ def _upstream(seed: int, rate: float, sigma: float) -> Figures:
     theirs: set[str] = set()
     for fault in world.faults:
         kind = BEHIND if fault.kind == "link" else OWN if fault.value in linked else PLAIN
-        about = _about(fault, said)
-        theirs |= {one.alert.alert_id for one in about}
-        found[kind].append(_named(fault, about))
+        theirs |= {one.alert.alert_id for one in _about(fault, said)}
+        found[kind].append(judge_names(fault, said))
     others = {one.alert.alert_id: one.alert.upstream_page for one in said if one.alert.scope == "page"}
     named = Counter(page is not None for name, page in others.items() if name not in theirs)
     return {"faults": found, "others": named.total(), "others_named": named[True]}
@@ -103,8 +102,12 @@ def _about(fault: Fault, said: Sequence[Said]) -> list[Said]:
     return [one for one in theirs if one.alert.alert_id in names[:1]]
 
 
-def _named(fault: Fault, about: Sequence[Said]) -> list[Any]:
-    """Whether there is an alert, pages named when it opened, before the repair, and last, and minutes to a name."""
+def judge_names(fault: Fault, said: Sequence[Said]) -> list[Any]:
+    """Tell whether there is an alert about a fault, what it named, and after how many minutes that was right.
+
+    What it named when it opened, last before the repair, and last of all: ``right``, ``other``, or None.
+    """
+    about = _about(fault, said)
     if not about:
         return [False, None, None, None, None]
     pages = [number_of(one.alert.upstream_page) if one.alert.upstream_page else None for one in about]
