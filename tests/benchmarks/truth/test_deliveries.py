@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from streams.settings import HOUR_MS
+from streams.settings import HOUR_MS, MINUTE_MS
+from tests.benchmarks.truth import event_stages
 from tests.benchmarks.truth.event_stages import EventStages, same
 from tests.benchmarks.truth.events import Delivery, Event, delivered, events_of
 from tests.benchmarks.truth.faults import Fault
@@ -18,7 +19,7 @@ TWICE, LATE = Delivery(twice=0.05, least_s=1.0), Delivery(late=0.05)
 
 
 def _arrived(how: Delivery) -> list[tuple[int, Event]]:
-    world = World(3, 200.0, HOURS, pages=30)
+    world = World(3, 80.0, HOURS, pages=30)
     return list(delivered(world, world.play(), how))
 
 
@@ -60,7 +61,8 @@ def test_what_is_late_or_comes_twice_happened_when_it_happened() -> None:
     assert len(twice) / len(in_time) == pytest.approx(1.05, abs=0.02)
 
 
-def test_copies_change_nothing_that_is_said_and_late_events_do() -> None:
+def test_copies_change_nothing_that_is_said_and_late_events_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_stages, "MARK_EVERY_MS", MINUTE_MS)
     runs = []
     for how in (Delivery(), TWICE, LATE):
         world = World(3, 30.0, 30, pages=9)

@@ -39,7 +39,7 @@ SHORT: dict[ModuleType, dict[str, Any]] = {
     intervals: {"STEPS": scopes.STEPS[:1]},
     causes: {"CAUSE_DAYS": 3},
     feeds: {"DAYS": 3},
-    deliveries: {"DAYS": 2},
+    deliveries: {"DAYS": 1},
     newborns: {"NEWBORN_DAYS": 3, "BIRTHS": (1, 2)},
     unusual: {
         "SALE_DAYS": 2,
