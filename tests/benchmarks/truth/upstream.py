@@ -1,4 +1,8 @@
-"""The page before: of pages that lose those who come by one other page, is that one named; and of others none?"""
+"""The page before: of pages that lose those who come by one other page, is that one named; and of others none?
+
+Pages on which leaving is being served (account, help) are among them. They have no dead ends, so of them none can
+be named.
+"""
 
 from __future__ import annotations
 
