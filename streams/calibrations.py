@@ -5,9 +5,9 @@ threshold there would have cost: between levels their number falls off exponenti
 Pickands, 1975, *Statistical Inference Using Extreme Order Statistics*), and the threshold is where it falls below
 the budget.
 
-What rises as high as faults do and stays is a fault, and is not counted, nor is what somebody has acknowledged: a
-site must not grow deaf by having many. But what is over within hours and nobody cared for is what this site does by
-itself, as is what was dismissed.
+What rises as high as faults do and stays is a fault, and is not counted, nor is what no threshold would have kept
+back, or what somebody has acknowledged: a site must not grow deaf by having many. But what is over within hours and
+nobody cared for is what this site does by itself, as is what was dismissed.
 
 Where numbers fall off slowly, single hours are noisier than the noise that was learned: then the margin grows too.
 """
@@ -38,7 +38,7 @@ PACE_MS = 6 * HOUR_MS
 LEAST_THRESHOLD, MAX_THRESHOLD = 7.0, 20.0
 SPARED = 0.3
 """Part of the budget that is aimed at: counts are few, and often tell too little."""
-HEAVY, HEAVIEST = 1.6, 3.6
+HEAVY, HEAVIEST = 1.3, 2.0
 """Evidence in which numbers fall to 1/e, between which the margin for noise grows, to twice as much at most."""
 PAGES_PART, WIDE_PART = 0.75, 0.25
 """Parts of the budget for alerts about pages, and about wider scopes."""
@@ -74,7 +74,8 @@ class Calibration(msgspec.Struct, array_like=True):
         >>> calibration.reached
         [3.0, 2.0, 1.0, 1.0, 0.0]
         """
-        if top > FAULTS_ABOVE and lasted_ms > SHORT_MS:
+        # What rises above all thresholds is an alert whatever follows from it.
+        if top > MAX_THRESHOLD or (top > FAULTS_ABOVE and lasted_ms > SHORT_MS):
             return
         for number, level in enumerate(LEVELS):
             if top > level:

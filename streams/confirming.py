@@ -21,13 +21,13 @@ from streams.final_exits import (
     stall_logit,
 )
 from streams.following import say
-from streams.page_records import PageRecord, TemplateRecord, final_exits_of
+from streams.page_records import PageRecord, TemplateRecord, final_exits_of, site_of
 from streams.regressions import probability
 from streams.sample_paths import MAX_CONTINUED, MAX_ENDED, keep_latest, path_of
 from streams.settings import DAY_MS, HOUR_MS, MINUTE_MS, Settings
 from streams.stages import Context, Output
 from streams.states import KeyedState
-from streams.symptoms import change_of
+from streams.symptoms import Suspicion, change_of
 from streams.visitors import SEPARATOR
 
 SETTLE_MS = 30 * MINUTE_MS
@@ -37,6 +37,8 @@ LOOK_EVERY_MS = 5 * MINUTE_MS
 """Pace at which it is looked at how sessions end while there is an alert (event time);"""
 REST_EVERY_MS = HOUR_MS
 """and while there is a suspicion only."""
+AGREED = 2.0
+"""Nats from which final exits agree that a young page is a dead end."""
 FORGET_MS = DAY_MS
 """A suspicion of which no session has told for longer (>) has no paths any more."""
 
@@ -85,13 +87,43 @@ class Confirming:
         blame.put()
         suspicion = record.suspicion
         said = say(context, finding, record, status, at_ms)
-        # Or it would open again at once: what visitors do there now is no dead end, so it is usual.
-        template_key = f"t{site}{SEPARATOR}{record.template}"
-        of_template: TemplateRecord = state.get(template_key)
-        teach(record.state, of_template.state, suspicion)
-        state.put(template_key, of_template)
+        # Or it would open again at once.
+        _take_for_usual(state, site, record, suspicion)
         state.delete(key)
         return (said,)
+
+    def admits(self, state: KeyedState, site: str, page: str, record: PageRecord, at_ms: int) -> bool:
+        """Tell whether an alert of a page may open, as far as final exits have a say.
+
+        A page of some age is compared with its own past. A young one is compared with other pages, and what is
+        only read for longer than those looks broken from its first day on. So its alert waits until more of the
+        sessions that came to it have ended there than elsewhere; if as few have, what visitors do there is usual.
+
+        Parameters
+        ----------
+        state, site
+            Of the pages stage.
+        page, record
+            The page, by the name that it goes by; its record is changed, its caller keeps it.
+        at_ms
+            Event time.
+        """
+        if not record.state.newborn or not site_of(state, site).went_on:
+            return True
+        final = final_exits_of(state, site, page, record)
+        if final is None:
+            return False
+        final.until_ms = at_ms - self._lag_ms
+        state.put(f"f{site}{SEPARATOR}{page}", final, _next(record, at_ms + 1))
+        change = change_of(record.suspicion)
+        since_ms = final.since_ms if change is None else change.at_ms
+        if final.counts(since_ms).whole.views and not _has_dead_ends(final, since_ms):
+            return True
+        evidence = _evidence(record, final, since_ms)
+        if evidence < -DECIDED:
+            _take_for_usual(state, site, record, record.suspicion)
+            record.suspicion = Suspicion()
+        return evidence > AGREED
 
 
 def note_session(
@@ -164,17 +196,34 @@ def verdict(record: PageRecord, final: FinalExits) -> AlertStatus | None:
     alert, change = record.alert, change_of(record.suspicion)
     if alert is None or alert.confirmed_ms is not None or change is None:
         return None
-    logit = stall_logit(record.suspicion, change.at_ms)
+    evidence = _evidence(record, final, change.at_ms)
+    if evidence > DECIDED:
+        return "confirmed"
+    if evidence < -DECIDED and _has_dead_ends(final, change.at_ms):
+        return "withdrawn"
+    return None
+
+
+def _evidence(record: PageRecord, final: FinalExits, since_ms: int) -> float:
+    logit = stall_logit(record.suspicion, since_ms)
     if record.state.newborn:
         # What it has learned is bad already: its template's pages are the measure.
         logit += record.state.effect
-    evidence = final.evidence(change.at_ms, shift_of(logit), record.state.noise_variance)
-    if evidence > DECIDED:
-        return "confirmed"
-    whole = final.counts(change.at_ms).whole
-    if evidence < -DECIDED and whole.expected >= LEAST_RATE * whole.views:
-        return "withdrawn"
-    return None
+    return final.evidence(since_ms, shift_of(logit), record.state.noise_variance)
+
+
+def _has_dead_ends(final: FinalExits, since_ms: int) -> bool:
+    """Whether there are dead ends on pages of this kind; else their absence says nothing."""
+    whole = final.counts(since_ms).whole
+    return whole.expected >= LEAST_RATE * whole.views
+
+
+def _take_for_usual(state: KeyedState, site: str, record: PageRecord, suspicion: Suspicion) -> None:
+    """Let what visitors do on a page now be usual there: it is no dead end."""
+    template_key = f"t{site}{SEPARATOR}{record.template}"
+    of_template: TemplateRecord = state.get(template_key)
+    teach(record.state, of_template.state, suspicion)
+    state.put(template_key, of_template)
 
 
 def _next(record: PageRecord, at_ms: int) -> int:

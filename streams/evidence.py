@@ -88,7 +88,7 @@ class DetectorSettings(msgspec.Struct, frozen=True, kw_only=True):
     margin: float = 0.1
     margin_effect: float = 1.0
     margin_noise: float = 1.0
-    margin_newborn: float = 1.5
+    margin_newborn: float = 1.0
     prior_variance: float = 0.16
     block_ms: int = HOUR_MS
     memory_ms: int = 7 * DAY_MS

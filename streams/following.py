@@ -98,7 +98,8 @@ def note_excursion(
     is_over
         Whether an alert is over with it.
     """
-    if suspicion.since_ms is None:
+    if suspicion.since_ms is None or not (is_usual or alert is not None):
+        # What moves something wider moves this as well, and is counted there.
         record.top = 0.0
     if record.top and (is_over or record.suspicion is not suspicion):
         if alert is None or alert.answers.acknowledged is None:

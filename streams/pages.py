@@ -67,9 +67,9 @@ class Pages:
         budget = settings.alerts_per_week if detector is None else None
         detector = detector or DetectorSettings(warm_ms=settings.warm_up_ms)
         self._pages = PageJudge(detector, budget, settings.score_every_ms)
-        self._scopes = ScopeJudge(detector, budget)
-        self._sessions = PageSessions(settings)
         self._confirming = Confirming(settings)
+        self._scopes = ScopeJudge(detector, budget, self._confirming)
+        self._sessions = PageSessions(settings)
         self._notes = SiteNotes(settings, decide)
 
     # ---- what comes in

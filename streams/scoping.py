@@ -7,6 +7,7 @@ from math import log
 
 from streams.blame import Blame, add_recent, covers
 from streams.calibrations import WIDE_PART, Calibrated, is_warm
+from streams.confirming import Confirming
 from streams.detection import Event, Verdict, observe
 from streams.evidence import DetectorSettings, SiteState, TemplateState, clear_evidence
 from streams.following import OVER, begin, follow, note_excursion, say
@@ -30,13 +31,16 @@ class ScopeJudge:
         How pages are judged.
     budget
         Alerts a week; None: the detector decides as it is.
+    confirming
+        Knows how sessions ended.
     """
 
-    def __init__(self, detector: DetectorSettings, budget: float | None) -> None:
+    def __init__(self, detector: DetectorSettings, budget: float | None, confirming: Confirming) -> None:
         self._detectors = {
             kind: Calibrated(detector_of(kind, detector), budget, WIDE_PART) for kind in MARGINS
         }
         self._warm_ms = detector.warm_ms
+        self._confirming = confirming
 
     def minute(self, context: Context, minute: ScopesMinute, due_ms: int) -> Iterable[Output]:
         """Handle a minute of a site."""
@@ -89,9 +93,24 @@ class ScopeJudge:
             outputs.append(say(context, blame.scope_finding(scope, minute.minute_ms), record, status, due_ms))
         if not is_mended:
             for page, crossed in minute.crossed.items():
-                outputs += _open_page(context, blame, page, crossed, due_ms)
+                outputs += self._open_page(context, blame, minute.site, page, crossed, due_ms)
         blame.put()
         return outputs
+
+    def _open_page(
+        self, context: Context, blame: Blame, site: str, page: str, crossed: Crossed, due_ms: int
+    ) -> Iterator[Output]:
+        """Open the alert of a page whose evidence is great enough, if it is the page."""
+        record = blame.page(page)
+        if not blame.is_page(record):
+            return
+        context.state.touch([blame.page_key(page)])
+        if not self._confirming.admits(context.state, site, page, record, due_ms):
+            return
+        record.state.alert = crossed.event
+        _, status = begin(context, blame.page_subject(page, record), record, due_ms, crossed.evidence)
+        blame.wide.alerting.append(page)
+        yield say(context, blame.page_finding(page, record), record, status, due_ms)
 
     def _is_warm(self, blame: Blame, minute: ScopesMinute, warm_ms: int) -> bool:
         pool = blame.wide.pools.get("site")
@@ -126,18 +145,6 @@ def _weigh_orders(context: Context, blame: Blame, minute: ScopesMinute, due_ms: 
         _, status = begin(context, blame.feed_finding().subject, feed, due_ms, feed.evidence)
     if status is not None:
         yield say(context, blame.feed_finding(), feed, status, due_ms)
-
-
-def _open_page(context: Context, blame: Blame, page: str, crossed: Crossed, due_ms: int) -> Iterator[Output]:
-    """Open the alert of a page whose evidence is great enough, if it is the page."""
-    record = blame.page(page)
-    if not blame.is_page(record):
-        return
-    record.state.alert = crossed.event
-    _, status = begin(context, blame.page_subject(page, record), record, due_ms, crossed.evidence)
-    context.state.touch([blame.page_key(page)])
-    blame.wide.alerting.append(page)
-    yield say(context, blame.page_finding(page, record), record, status, due_ms)
 
 
 def _withdraw_parts(

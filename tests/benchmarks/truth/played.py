@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
+from msgspec.structs import replace
 
 from schemas.dead_end_alerts import DeadEndAlert
 from schemas.marks import Mark, Progress
-from schemas.site_events import Cell, PageMinute
+from schemas.site_events import Cell, PageMinute, SessionExample
 from streams.detection import DetectorSettings
 from streams.memory_states import MemoryState
 from streams.pages import Pages
@@ -121,8 +122,12 @@ def play(
     settings: Settings | None = None,
     detector: DetectorSettings | None = None,
     hear: Callable[[Views], object] | None = None,
+    sessions: Callable[[int, Views], Iterable[SessionExample]] | None = None,
 ) -> Played:
-    """Play a world to its end, and let somebody hear what truly happened, an hour at a time."""
+    """Play a world to its end, and let somebody hear what truly happened, an hour at a time.
+
+    Sessions that end are told only where somebody says which: most figures are about counts a minute.
+    """
     settings = settings or Settings()
     processor = LogProcessor(Pages(settings, detector), 0)
     processor.context.state = MemoryState(Pages.state_types)
@@ -148,13 +153,18 @@ def play(
             hear(views)
         late = sorted([*late, *late_orders_of(world, views)], key=itemgetter(0))
         minutes = list(minutes_of(world, views))
+        closed = list[SessionExample]()
+        for session in () if sessions is None else sessions(hour, views):
+            number += 1
+            closed.append(replace(session, origin=(UPSTREAM, number, 0)))
         outputs: list[Output] = []
         for until in range(hour * HOUR + STEP, (hour + 1) * HOUR + 1, STEP):
             due = bisect_left(minutes, until, key=itemgetter(0))
             heard = bisect_left(late, until, key=itemgetter(0))
-            records: list[PageMinute | Mark] = [page_minute(*one) for one in minutes[:due]]
+            records: list[PageMinute | SessionExample | Mark] = [page_minute(*one) for one in minutes[:due]]
             records += [page_minute(*one, True) for _, one in late[:heard]]
             records.append(Mark(1, (Progress(UPSTREAM, number, START_MS + until * MINUTE_MS),)))
+            records, closed = [*closed, *records], []
             minutes, late = minutes[due:], late[heard:]
             began = time.process_time()
             for record in records:

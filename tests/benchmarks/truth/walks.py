@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import count
 
 import numpy as np
 
@@ -52,23 +53,41 @@ def walks(world: World, hear: Callable[[Views], object] | None = None) -> Iterat
     for hour, views in world.play():
         if hear is not None:
             hear(views)
-        columns = (views.session, views.minute, views.page, views.source, views.device, views.intent)
-        ends = (views.left | views.bought, views.bought)
-        for session, minute, page, source, device, intent, ended, bought in zip(
-            *(column.tolist() for column in (*columns, *ends)), strict=True
-        ):
-            walk = open_walks.get(session)
-            if walk is None:
-                walk = open_walks[session] = Walk(source, device)
-            walk.shown_at.append(START_MS + minute * MINUTE_MS + len(walk.pages))
-            walk.pages.append(page)
-            walk.intents.append(intent)
-            if ended:
-                walk.bought = bool(bought)
-                yield open_walks.pop(session)
-        over_ms = START_MS + (hour - 1) * HOUR_MS
-        for session in [session for session, walk in open_walks.items() if walk.shown_at[-1] < over_ms]:
+        yield from ended(open_walks, hour, views)
+
+
+def ended(open_walks: dict[int, Walk], hour: int, views: Views) -> Iterator[Walk]:
+    """Add an hour's views to the sessions that are open, and yield those that end."""
+    columns = (views.session, views.minute, views.page, views.source, views.device, views.intent)
+    ends = (views.left | views.bought, views.bought)
+    for session, minute, page, source, device, intent, ends_here, bought in zip(
+        *(column.tolist() for column in (*columns, *ends)), strict=True
+    ):
+        walk = open_walks.get(session)
+        if walk is None:
+            walk = open_walks[session] = Walk(source, device)
+        walk.shown_at.append(START_MS + minute * MINUTE_MS + len(walk.pages))
+        walk.pages.append(page)
+        walk.intents.append(intent)
+        if ends_here:
+            walk.bought = bool(bought)
             yield open_walks.pop(session)
+    over_ms = START_MS + (hour - 1) * HOUR_MS
+    for session in [session for session, walk in open_walks.items() if walk.shown_at[-1] < over_ms]:
+        yield open_walks.pop(session)
+
+
+def closed_sessions(world: World) -> Callable[[int, Views], Iterator[SessionExample]]:
+    """Give what turns each hour's views into the sessions that end in it, as they close an hour later."""
+    open_walks: dict[int, Walk] = {}
+    numbers = count()
+
+    def sessions(hour: int, views: Views) -> Iterator[SessionExample]:
+        now_ms = START_MS + hour * HOUR_MS
+        for walk in ended(open_walks, hour, views):
+            yield example(world, walk, next(numbers), max(now_ms, walk.shown_at[-1] + HOUR_MS))
+
+    return sessions
 
 
 def example(world: World, walk: Walk, number: int, due_ms: int) -> SessionExample:
