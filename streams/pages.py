@@ -102,21 +102,14 @@ class Pages:
         """Handle what has waited, score the pages of a site, or give up what nothing has come of."""
         kind = key[0]
         if kind == "b":
-            waiting = context.state.get(key)
-            context.state.delete(key)
-            return self._pages.minute(context, waiting, deadline_ms)
+            return self._pages.minutes(context, key, deadline_ms)
         if kind == "w":
-            scopes = context.state.get(key)
-            context.state.delete(key)
-            return self._scopes.minute(context, scopes, deadline_ms)
+            return self._scopes.minute(context, context.state.take(key), deadline_ms)
         if kind == "e":
-            example = context.state.get(key).example
-            context.state.delete(key)
-            self._sessions.count(context.state, example)
+            self._sessions.count(context.state, context.state.take(key).example)
             return ()
         if kind == "c":
-            correction = context.state.get(key).correction
-            context.state.delete(key)
+            correction = context.state.take(key).correction
             if isinstance(correction, SessionCorrection):
                 self._sessions.correct(context.state, correction)
             else:

@@ -12,6 +12,7 @@ there is little. All others are held until it is over.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from math import exp, sqrt
 from typing import Literal
 
@@ -46,12 +47,25 @@ def detector_of(kind: str, page: DetectorSettings) -> DetectorSettings:
     )
 
 
+@lru_cache(maxsize=4096)
+def names_of(source: str, device: str, first_view: bool) -> tuple[str, ...]:
+    """Scopes that a view is part of, whatever its page.
+
+    >>> names_of("paid", "mobile", True)
+    ('source:paid', 'device:mobile', 'first_view:first')
+    """
+    names = f"source:{source}", f"device:{device}", FIRST_VIEW
+    return names if first_view else names[:2]
+
+
 def add_cells(
     scopes: dict[str, MinuteCounts],
     template: str,
     effect: float,
     orders_per_view: float,
-    cells: Iterable[tuple[float, Cell]],
+    seen: Iterable[tuple[float, int, int]],
+    cells: Iterable[Cell],
+    orphans: int = 0,
 ) -> MinuteCounts:
     """Add a page-minute to the scopes that it is part of, and return its own counts.
 
@@ -61,13 +75,15 @@ def add_cells(
         Changed.
     template, effect, orders_per_view
         Of the page; the effect as a logit.
-    cells
-        Expected logit without the page, and counts.
+    seen, cells
+        Expected logit without the page, views (≥ 1) and stalls of each cell; and the cells themselves.
+    orphans
+        See `Cell`.
 
     Examples
     --------
     >>> scopes: dict[str, MinuteCounts] = {}
-    >>> page = add_cells(scopes, "help", 0.0, 0.0, [(0.0, Cell("paid", "mobile", True, 4, 3))])
+    >>> page = add_cells(scopes, "help", 0.0, 0.0, [(0.0, 4, 3)], [Cell("paid", "mobile", True, 4, 3)])
     >>> sorted(scopes)
     ['device:mobile', 'first_view:first', 'site:', 'source:paid', 'template:help']
     >>> scopes["site:"] == page
@@ -75,22 +91,19 @@ def add_cells(
     >>> page.views, page.stalls, page.expected, page.variance
     (4, 3, 2.0, 1.0)
     """
-    page = MinuteCounts()
-    for logit, cell in cells:
-        n, y = cell.views, cell.stalls
-        if not n:
-            page.orphans += cell.orphans
-            continue
-        odds = exp(max(-MAX_LOGIT, min(MAX_LOGIT, logit + effect)))
+    page = MinuteCounts(orphans=orphans)
+    for (logit, n, y), cell in zip(seen, cells, strict=True):
+        logit += effect
+        odds = exp(MAX_LOGIT if logit > MAX_LOGIT else -MAX_LOGIT if logit < -MAX_LOGIT else logit)
         expected = n * odds / (1.0 + odds)
-        counts = MinuteCounts(n, y, expected, expected / (1.0 + odds), cell.idle, 0, cell.orders)
-        page.add(counts)
-        names = f"source:{cell.source}", f"device:{cell.device}", FIRST_VIEW
-        for name in names if cell.first_view else names[:2]:
+        variance = expected / (1.0 + odds)
+        idle, orders = cell.idle, cell.orders
+        page.count(n, y, expected, variance, idle, orders)
+        for name in names_of(cell.source, cell.device, cell.first_view):
             known = scopes.get(name)
             if known is None:
                 known = scopes[name] = MinuteCounts()
-            known.add(counts)
+            known.count(n, y, expected, variance, idle, orders)
     page.expected_orders = page.views * orders_per_view
     for name in (SITE, f"template:{template}"):
         known = scopes.get(name)

@@ -41,16 +41,27 @@ class MinuteCounts(msgspec.Struct, array_like=True, gc=False):
     orders: int = 0
     expected_orders: float = 0.0
 
+    def count(
+        self, views: int, stalls: int, expected: float, variance: float, idle: int, orders: int
+    ) -> None:
+        """Add views of a cell."""
+        self.views += views
+        self.expected += expected
+        self.variance += variance
+        # More often than not there is none of these.
+        if stalls:
+            self.stalls += stalls
+        if idle:
+            self.idle += idle
+        if orders:
+            self.orders += orders
+
     def add(self, more: MinuteCounts) -> None:
         """Add others to these."""
-        self.views += more.views
-        self.stalls += more.stalls
-        self.expected += more.expected
-        self.variance += more.variance
-        self.idle += more.idle
-        self.orphans += more.orphans
-        self.orders += more.orders
+        self.count(more.views, more.stalls, more.expected, more.variance, more.idle, more.orders)
         self.expected_orders += more.expected_orders
+        if more.orphans:
+            self.orphans += more.orphans
 
 
 class Habits(msgspec.Struct, array_like=True):
@@ -84,13 +95,18 @@ class Habits(msgspec.Struct, array_like=True):
             self.orders *= kept
             self.sources = {source: views * kept for source, views in self.sources.items() if views > 0.1}
         self.views += counts.views
-        self.stalls += counts.stalls
-        self.idle += counts.idle
-        self.orphans += counts.orphans
-        self.orders += counts.orders
+        if counts.stalls:
+            self.stalls += counts.stalls
+        if counts.idle:
+            self.idle += counts.idle
+        if counts.orphans:
+            self.orphans += counts.orphans
+        if counts.orders:
+            self.orders += counts.orders
         sources = self.sources
         for cell in cells:
-            sources[cell.source] = sources.get(cell.source, 0.0) + cell.views
+            source = cell.source
+            sources[source] = sources.get(source, 0.0) + cell.views
 
 
 class Contrast(msgspec.Struct, array_like=True, gc=False):
