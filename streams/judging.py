@@ -27,7 +27,6 @@ from streams.page_records import (
     site_of,
 )
 from streams.regressions import MAX_LOGIT
-from streams.scopes import add_cells
 from streams.site_minutes import SiteMinute
 from streams.stages import Context, Output
 from streams.symptoms import Habits, MinuteCounts
@@ -85,12 +84,17 @@ class PageJudge:
         # A fault would be learned as everybody's habit within the hour.
         learns = record.alert is None and minute.is_usual
         viewed, orphans = waiting.cells, 0
-        if not all([cell.views for cell in viewed]):
-            orphans = sum(cell.orphans for cell in viewed if not cell.views)
+        if len(viewed) != 1 or not viewed[0].views:  # most minutes have a single cell
+            orphans = sum([cell.orphans for cell in viewed if not cell.views])
             viewed = [cell for cell in viewed if cell.views]
-        seen = _predicted(minute, record.template, viewed, learns)
+        template, hour = record.template, minute.hour
+        contexts = [
+            ((template, cell.source, cell.device, cell.first_view, hour), cell.views, cell.stalls)
+            for cell in viewed
+        ]
+        seen = minute.regressions.stalls.fold(contexts, context_names, learns)
         per_view = _orders_per_view(record.habits, usual)
-        counts = add_cells(minute.scopes.scopes, record.template, effect, per_view, seen, viewed, orphans)
+        counts = minute.scopes.add(template, effect, per_view, seen, viewed, orphans)
         outputs: Iterable[Output] = ()
         if seen:
             add_recent(record, counts, minute_ms)
@@ -101,7 +105,7 @@ class PageJudge:
             evidence = max(verdict.evidence, verdict.evidence_newborn)
             if verdict.event in ("open", "open_new"):
                 # Whether it is the page or something wider shows when the whole minute has been looked at.
-                minute.scopes.crossed[page] = Crossed(verdict.event, evidence)
+                minute.crossed[page] = Crossed(verdict.event, evidence)
                 record.state.alert = None
             suspicion, alert = record.suspicion, record.alert
             if alert is not None or suspicion.since_ms is not None or evidence >= SUSPICION_BELOW:
@@ -178,22 +182,6 @@ class PageJudge:
             state.put(blame.page_key(name), record, next_score(of_site, at_ms, self._score_every_ms))
             state.put(f"s{site}", of_site, of_site.score_ms)
         return (said,)
-
-
-def _predicted(
-    minute: SiteMinute, template: str, cells: Sequence[Cell], learns: bool
-) -> list[tuple[float, int, int]]:
-    """Give of each cell the expected logit, views and stalls; learn from it if that is usual."""
-    stalls, hour = minute.regressions.stalls, minute.hour
-    predict, add = stalls.predict, stalls.add
-    seen: list[tuple[float, int, int]] = []
-    for cell in cells:
-        predicted = predict((template, cell.source, cell.device, cell.first_view, hour), context_names)
-        seen.append((predicted.logit, cell.views, cell.stalls))
-        if learns:
-            add(predicted, cell.views, cell.stalls)
-    stalls.settle()
-    return seen
 
 
 def _orders_per_view(own: Habits, usual: Habits) -> float:

@@ -11,15 +11,10 @@ there is little. All others are held until it is over.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import lru_cache
-from math import exp, sqrt
+from math import sqrt
 from typing import Literal
 
-from schemas.site_events import Cell
 from streams.evidence import DAY_MS, FROZEN_ABOVE, DecayedSums, DetectorSettings
-from streams.regressions import MAX_LOGIT
-from streams.symptoms import MinuteCounts
 
 SITE = "site:"
 FIRST_VIEW = "first_view:first"
@@ -45,72 +40,6 @@ def detector_of(kind: str, page: DetectorSettings) -> DetectorSettings:
         watch=FROZEN_ABOVE,
         close=page.close,
     )
-
-
-@lru_cache(maxsize=4096)
-def names_of(source: str, device: str, first_view: bool) -> tuple[str, ...]:
-    """Scopes that a view is part of, whatever its page.
-
-    >>> names_of("paid", "mobile", True)
-    ('source:paid', 'device:mobile', 'first_view:first')
-    """
-    names = f"source:{source}", f"device:{device}", FIRST_VIEW
-    return names if first_view else names[:2]
-
-
-def add_cells(
-    scopes: dict[str, MinuteCounts],
-    template: str,
-    effect: float,
-    orders_per_view: float,
-    seen: Iterable[tuple[float, int, int]],
-    cells: Iterable[Cell],
-    orphans: int = 0,
-) -> MinuteCounts:
-    """Add a page-minute to the scopes that it is part of, and return its own counts.
-
-    Parameters
-    ----------
-    scopes
-        Changed.
-    template, effect, orders_per_view
-        Of the page; the effect as a logit.
-    seen, cells
-        Expected logit without the page, views (≥ 1) and stalls of each cell; and the cells themselves.
-    orphans
-        See `Cell`.
-
-    Examples
-    --------
-    >>> scopes: dict[str, MinuteCounts] = {}
-    >>> page = add_cells(scopes, "help", 0.0, 0.0, [(0.0, 4, 3)], [Cell("paid", "mobile", True, 4, 3)])
-    >>> sorted(scopes)
-    ['device:mobile', 'first_view:first', 'site:', 'source:paid', 'template:help']
-    >>> scopes["site:"] == page
-    True
-    >>> page.views, page.stalls, page.expected, page.variance
-    (4, 3, 2.0, 1.0)
-    """
-    page = MinuteCounts(orphans=orphans)
-    for (logit, n, y), cell in zip(seen, cells, strict=True):
-        logit += effect
-        odds = exp(MAX_LOGIT if logit > MAX_LOGIT else -MAX_LOGIT if logit < -MAX_LOGIT else logit)
-        expected = n * odds / (1.0 + odds)
-        variance = expected / (1.0 + odds)
-        idle, orders = cell.idle, cell.orders
-        page.count(n, y, expected, variance, idle, orders)
-        for name in names_of(cell.source, cell.device, cell.first_view):
-            known = scopes.get(name)
-            if known is None:
-                known = scopes[name] = MinuteCounts()
-            known.count(n, y, expected, variance, idle, orders)
-    page.expected_orders = page.views * orders_per_view
-    for name in (SITE, f"template:{template}"):
-        known = scopes.get(name)
-        if known is None:
-            known = scopes[name] = MinuteCounts()
-        known.add(page)
-    return page
 
 
 def outside_of(inner: DecayedSums, outer: DecayedSums) -> tuple[float, float]:

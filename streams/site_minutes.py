@@ -5,6 +5,7 @@ from __future__ import annotations
 from streams.blame import Blame
 from streams.calibrations import Calibrated
 from streams.evidence import DetectorSettings
+from streams.minute_scopes import MinuteScopes
 from streams.page_records import (
     ScopesMinute,
     TemplateRecord,
@@ -33,8 +34,10 @@ class SiteMinute:
 
     Attributes
     ----------
-    of_site, regressions, scopes, blame
-        The records.
+    of_site, regressions, blame
+        Records of the site.
+    scopes, crossed
+        Counts by scope, and pages that may have an alert; see `ScopesMinute`.
     hour, score_ms
         Hour of the week, and when pages that change now are scored.
     is_usual
@@ -56,7 +59,9 @@ class SiteMinute:
         self.page_prefix = f"p{site}{SEPARATOR}"
         self._state = state
         self._scopes_key = f"w{site}{SEPARATOR}{minute_ms:015d}"
-        self.scopes: ScopesMinute = state.get(self._scopes_key) or ScopesMinute(site, minute_ms)
+        self._scopes: ScopesMinute = state.get(self._scopes_key) or ScopesMinute(site, minute_ms)
+        self.scopes = MinuteScopes(self._scopes.scopes)
+        self.crossed = self._scopes.crossed
         self._templates: dict[str, TemplateRecord] = {}
         self._detector: DetectorSettings | None = None
 
@@ -78,7 +83,8 @@ class SiteMinute:
         if not self._templates:
             return
         put, site = self._state.put, self.site
-        put(self._scopes_key, self.scopes, self.due_ms)
+        self._scopes.scopes = self.scopes.counts()
+        put(self._scopes_key, self._scopes, self.due_ms)
         for name, record in self._templates.items():
             put(f"t{site}{SEPARATOR}{name}", record)
         put(f"r{site}", self.regressions)
