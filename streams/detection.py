@@ -97,9 +97,13 @@ def common_movement(
     """
     half_life_ms = settings.half_life_ms
     own, near, wide = page.common, template.common, site.common
-    for common in (own, near, wide):
-        if common.at_ms < minute_ms:  # the wider ones are moved once a minute
-            common.decay_to(minute_ms, half_life_ms)
+    if own.at_ms < minute_ms:
+        own.decay_to(minute_ms, half_life_ms)
+    # These two are moved by the first of a minute's pages.
+    if near.at_ms < minute_ms:
+        near.decay_to(minute_ms, half_life_ms)
+    if wide.at_ms < minute_ms:
+        wide.decay_to(minute_ms, half_life_ms)
     prior = settings.common_prior
     residual, variance, limit = own.residual, own.variance, settings.common_limit
     around, beside = wide.variance - variance, near.variance - variance
@@ -214,7 +218,7 @@ def observe(
     if s2 < 0.0:
         w2 = l2 = s2 = 0.0
     page.wealth, page.gain = (w0, w1, w2), (l0, l1, l2)
-    evidence = log_mean_exp(s0, s1, s2)
+    evidence = log_mean_exp(s0, s1, s2) if s0 or s1 or s2 else 0.0
     evidence_newborn = _NO_EVIDENCE
     if newborn:
         w0, w1, w2 = page.wealth_newborn
