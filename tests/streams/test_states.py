@@ -284,15 +284,16 @@ def test_a_heap_that_is_rebuilt_while_deadlines_fall_due_forgets_none() -> None:
 def test_what_is_taken_together_is_what_would_have_come_next(kind: type[KeyedState]) -> None:
     state = kind({"v": int})
     for key in ("va4", "va1", "va3", "va2", "vb1", "va5"):
-        state.put(key, 1, deadline_ms=5)
+        state.put(key, 1, deadline_ms=5 if key < "va5" else 6)
     state.put("va3", 1, deadline_ms=9)  # its former entry is still in the heap
-    state.put("va5", 1, deadline_ms=6)
     due = state.pop_due(10)
     assert next(due) == ("va1", 5)
     assert state.pop_beside("va", 5, most=1) == ["va2"]
-    assert state.pop_beside("va", 5, most=9) == ["va4"], "neither another prefix nor another deadline"
-    assert state.popped == 3
-    assert list(due) == [("vb1", 5), ("va5", 6), ("va3", 9)]
+    assert state.pop_beside("va", 5, most=9) == ["va4"], "of no other deadline"
+    assert next(due) == ("va5", 6)
+    assert state.pop_beside("va", 6, most=9) == [], "of no other prefix"
+    assert state.popped == 4
+    assert list(due) == [("vb1", 6), ("va3", 9)]
     assert (state.popped, len(state)) == (6, 0)
 
 
