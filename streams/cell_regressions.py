@@ -113,6 +113,45 @@ class CellRegression(msgspec.Struct, dict=True):
         entry.positives += positives
         self.waiting += views
 
+    def fold(
+        self, cells: Iterable[tuple[tuple[Any, ...], int, int]], names: Names, learns: bool
+    ) -> list[tuple[float, int, int]]:
+        """Predict for cells (context, views, positives), `add` each if `learns`, and `settle`.
+
+        The same as calls one by one, at half the price.
+
+        Returns
+        -------
+        list
+            Of each cell the logit before anything of it was learned, its views, and its positives.
+
+        >>> model = CellRegression()
+        >>> model.fold([(("mobile",), 10, 4)], lambda device: (f"device:{device}",), True)
+        [(0.0, 10, 4)]
+        >>> model.learned
+        10
+        """
+        known, learned = self._cells, self.learned
+        seen, waiting = [], 0
+        for context, views, positives in cells:
+            cell = known.get(context)
+            if cell is None or cell.batch != learned:
+                cell = self.predict(context, names)
+            seen.append((cell.logit, views, positives))
+            if learns:
+                entry = cell.entry
+                if entry is None:
+                    self.add(cell, views, positives)
+                    continue
+                entry.views += views
+                if positives:
+                    entry.positives += positives
+                waiting += views
+        if waiting:
+            self.waiting += waiting
+        self.settle()
+        return seen
+
     def settle(self) -> None:
         """Learn, if the batch is full. To be called where the order of views is canonical."""
         waiting = self.waiting

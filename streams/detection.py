@@ -97,16 +97,20 @@ def common_movement(
     """
     half_life_ms = settings.half_life_ms
     own, near, wide = page.common, template.common, site.common
-    own.decay_to(minute_ms, half_life_ms)
-    near.decay_to(minute_ms, half_life_ms)
-    wide.decay_to(minute_ms, half_life_ms)
+    if own.at_ms < minute_ms:
+        own.decay_to(minute_ms, half_life_ms)
+    # These two are moved by the first of a minute's pages.
+    if near.at_ms < minute_ms:
+        near.decay_to(minute_ms, half_life_ms)
+    if wide.at_ms < minute_ms:
+        wide.decay_to(minute_ms, half_life_ms)
     prior = settings.common_prior
+    residual, variance, limit = own.residual, own.variance, settings.common_limit
+    around, beside = wide.variance - variance, near.variance - variance
     # What is left after taking the page out of a sum that it was in may be −1e-17.
-    at_site = (wide.residual - own.residual) / (max(0.0, wide.variance - own.variance) + prior)
-    movement = (near.residual - own.residual + prior * at_site) / (
-        max(0.0, near.variance - own.variance) + prior
-    )
-    return max(-settings.common_limit, min(settings.common_limit, movement))
+    at_site = (wide.residual - residual) / ((around if around > 0.0 else 0.0) + prior)
+    movement = (near.residual - residual + prior * at_site) / ((beside if beside > 0.0 else 0.0) + prior)
+    return limit if movement > limit else -limit if movement < -limit else movement
 
 
 def observe(
@@ -175,7 +179,8 @@ def observe(
     stalls = 0
     still = still_variance = expected = variance = recovery = 0.0
     for logit, n, y in cells:
-        odds = exp(max(-MAX_LOGIT, min(MAX_LOGIT, logit + effect)))
+        logit += effect
+        odds = exp(MAX_LOGIT if logit > MAX_LOGIT else -MAX_LOGIT if logit < -MAX_LOGIT else logit)
         m = odds / (1.0 + odds)
         still += n * m
         still_variance += n * m * (1.0 - m)
@@ -213,7 +218,7 @@ def observe(
     if s2 < 0.0:
         w2 = l2 = s2 = 0.0
     page.wealth, page.gain = (w0, w1, w2), (l0, l1, l2)
-    evidence = log_mean_exp(s0, s1, s2)
+    evidence = log_mean_exp(s0, s1, s2) if s0 or s1 or s2 else 0.0
     evidence_newborn = _NO_EVIDENCE
     if newborn:
         w0, w1, w2 = page.wealth_newborn
@@ -228,16 +233,19 @@ def observe(
         page.wealth_newborn, page.gain_newborn = (w0, w1, w2), (n0, n1, n2)
         evidence_newborn = log_mean_exp(b0, b1, b2)
     if settings.common and evidence < settings.left_out and evidence_newborn < settings.left_out:
+        surplus = stalls - still
         for common in (page.common, template.common, site.common):
-            common.residual += stalls - still
+            common.residual += surplus
             common.variance += still_variance
 
     event: Event | None = None
-    top = max(evidence, evidence_newborn)
+    top = evidence if evidence >= evidence_newborn else evidence_newborn
+    if page.alert is None and top <= settings.threshold:
+        return Verdict(evidence, evidence_newborn, None, top > settings.watch, expected)
     best = d0 if s0 >= s1 and s0 >= s2 else d1 if s1 >= s2 else d2
     shift = 0.5 * (page.margin + best)
     if page.alert is None:
-        if top > settings.threshold and minute_ms - site.start_ms >= settings.warm_ms:
+        if minute_ms - site.start_ms >= settings.warm_ms:
             event = page.alert = "open" if evidence > settings.threshold else "open_new"
             page.gain_recovery = page.wealth_recovery = 0.0
             page.recovery_shift = shift

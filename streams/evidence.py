@@ -136,9 +136,12 @@ class DecayedSums(msgspec.Struct, array_like=True, gc=False):
 
     def add(self, residual: float, variance: float, at_ms: int, half_life_ms: int) -> None:
         """Add to the sums at a time that is not before the last one."""
-        self.decay_to(at_ms, half_life_ms)
-        self.residual += residual
-        self.variance += variance
+        passed, kept = at_ms - self.at_ms, 1.0
+        if passed > 0:
+            kept = 0.5 ** (passed / half_life_ms)
+            self.at_ms = at_ms
+        self.residual = self.residual * kept + residual
+        self.variance = self.variance * kept + variance
 
     def as_of(self, at_ms: int, half_life_ms: int) -> DecayedSums:
         """Give the sums at a later time, and leave these as they are."""
@@ -147,7 +150,7 @@ class DecayedSums(msgspec.Struct, array_like=True, gc=False):
         return sums
 
 
-class PageState(msgspec.Struct, array_like=True):
+class PageState(msgspec.Struct, array_like=True, gc=False):
     """What is kept of a page. A page never seen is ``PageState()``."""
 
     born_ms: int | None = None
@@ -179,7 +182,7 @@ class PageState(msgspec.Struct, array_like=True):
     settling: int = 0
 
 
-class TemplateState(msgspec.Struct, array_like=True):
+class TemplateState(msgspec.Struct, array_like=True, gc=False):
     """What is kept of a template: how it moves now, and how much its pages differ (Σβ² of so many pages)."""
 
     common: DecayedSums = msgspec.field(default_factory=DecayedSums)
@@ -187,7 +190,7 @@ class TemplateState(msgspec.Struct, array_like=True):
     effects: int = 0
 
 
-class SiteState(msgspec.Struct, array_like=True):
+class SiteState(msgspec.Struct, array_like=True, gc=False):
     """What is kept of a site: when it began, how it moves now, and the noise pooled over its pages."""
 
     start_ms: int | None = None

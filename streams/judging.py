@@ -14,24 +14,20 @@ from streams.blame import Blame, add_recent
 from streams.calibrations import PAGES_PART, Calibrated, is_warm
 from streams.detection import Verdict, observe
 from streams.evidence import DetectorSettings, clear_evidence
-from streams.following import OVER, follow, note_excursion, say
+from streams.following import OVER, SUSPICION_BELOW, follow, note_excursion, say
 from streams.order_feeds import FEED, OrderFeed
 from streams.page_records import (
     Crossed,
     PageRecord,
     ScopeRecord,
-    ScopesMinute,
-    TemplateRecord,
     WaitingMinute,
     context_names,
-    hour_of_week,
     next_score,
     page_of,
-    regressions_of,
     site_of,
 )
 from streams.regressions import MAX_LOGIT
-from streams.scopes import add_cells
+from streams.site_minutes import SiteMinute
 from streams.stages import Context, Output
 from streams.symptoms import Habits, MinuteCounts
 from streams.visitors import SEPARATOR
@@ -40,6 +36,8 @@ HABIT_PRIOR = 20.0
 """Views by which a page is drawn to its template."""
 SUSPECT = 2.0
 """Evidence from which a page may be what moves a wider scope."""
+TOGETHER = 99
+"""Pages whose minute is handled with that of another at most: no longer than deadlines are acted on in one go."""
 
 
 class PageJudge:
@@ -60,76 +58,72 @@ class PageJudge:
         self._warm_ms = detector.warm_ms
         self._score_every_ms = score_every_ms
 
-    def minute(self, context: Context, waiting: WaitingMinute, due_ms: int) -> Iterable[Output]:
-        """Handle a minute of a page; its scopes are handled when all pages of the minute are."""
-        state, site, minute_ms = context.state, waiting.site, waiting.minute_ms
-        if not waiting.template and state.get(f"p{site}{SEPARATOR}{waiting.page}") is None:
-            return ()  # sessions say that they come from there, and nobody has seen it
-        of_site = site_of(state, site)
-        page, record = page_of(state, of_site, site, waiting.page, waiting.template)
-        template = record.template
-        template_key = f"t{site}{SEPARATOR}{template}"
-        of_template: TemplateRecord = state.get(template_key)
-        regressions = regressions_of(state, site)
-        stalls, hour = regressions.stalls, hour_of_week(minute_ms)
-        predict, add = stalls.predict, stalls.add
+    def minutes(self, context: Context, key: str, due_ms: int) -> Iterable[Output]:
+        """Handle a minute of a page, and with it those of other pages; their scopes follow when all are handled."""
+        state = context.state
+        waiting: WaitingMinute = state.take(key)
+        site, minute_ms = waiting.site, waiting.minute_ms
+        minute = SiteMinute(state, site, minute_ms, due_ms, self._score_every_ms)
+        outputs = [*self._page(context, minute, waiting)]
+        others = f"b{site}{SEPARATOR}{minute_ms:015d}{SEPARATOR}"
+        for other in state.pop_beside(others, due_ms, TOGETHER):
+            outputs += self._page(context, minute, state.take(other))
+        minute.put()
+        return outputs
+
+    def _page(self, context: Context, minute: SiteMinute, waiting: WaitingMinute) -> Iterable[Output]:
+        """Handle a minute of a page."""
+        state, page, minute_ms = context.state, waiting.page, minute.minute_ms
+        record: PageRecord | None = state.get(minute.page_prefix + page)
+        if record is None:
+            if not waiting.template:
+                return ()  # sessions say that they come from there, and nobody has seen it
+            page, record = page_of(state, minute.of_site, minute.site, page, waiting.template)
+        of_template = minute.template(record.template)
+        usual, effect = of_template.habits, record.state.effect
         # A fault would be learned as everybody's habit within the hour.
-        blame = Blame(state, site)
-        is_usual = blame.teaches(minute_ms)
-        learns = record.alert is None and is_usual
-        cells: list[tuple[float, int, int]] = []
-        for cell in waiting.cells:
-            if not cell.views:
-                cells.append((0.0, 0, 0))
-                continue
-            predicted = predict((template, cell.source, cell.device, cell.first_view, hour), context_names)
-            cells.append((predicted.logit, cell.views, cell.stalls))
-            if learns:
-                add(predicted, cell.views, cell.stalls)
-        stalls.settle()
-        scopes_key = f"w{site}{SEPARATOR}{minute_ms:015d}"
-        scopes: ScopesMinute = state.get(scopes_key) or ScopesMinute(site, minute_ms)
-        usual = of_template.habits
-        counts = add_cells(
-            scopes.scopes,
-            template,
-            record.state.effect,
-            _orders_per_view(record.habits, usual),
-            [(logit, cell) for (logit, _, _), cell in zip(cells, waiting.cells, strict=True)],
-        )
-        state.put(scopes_key, scopes, due_ms)
+        learns = record.alert is None and minute.is_usual
+        viewed, orphans = waiting.cells, 0
+        if len(viewed) != 1 or not viewed[0].views:  # most minutes have a single cell
+            orphans = sum([cell.orphans for cell in viewed if not cell.views])
+            viewed = [cell for cell in viewed if cell.views]
+        template, hour = record.template, minute.hour
+        contexts = [
+            ((template, cell.source, cell.device, cell.first_view, hour), cell.views, cell.stalls)
+            for cell in viewed
+        ]
+        seen = minute.regressions.stalls.fold(contexts, context_names, learns)
+        per_view = _orders_per_view(record.habits, usual)
+        counts = minute.scopes.add(template, effect, per_view, seen, viewed, orphans)
         outputs: Iterable[Output] = ()
-        if counts.views:
+        if seen:
             add_recent(record, counts, minute_ms)
-            effect = record.state.effect
-            seen = [cell for cell in cells if cell[1]]
-            detector = self._detectors.settings(of_site.calibration, minute_ms)
-            verdict = observe(detector, of_site.state, of_template.state, record.state, seen, minute_ms)
+            site_state, detector = minute.of_site.state, minute.detector(self._detectors)
+            verdict = observe(detector, site_state, of_template.state, record.state, seen, minute_ms)
             record.views += counts.views
             record.stalls += counts.stalls
             evidence = max(verdict.evidence, verdict.evidence_newborn)
             if verdict.event in ("open", "open_new"):
                 # Whether it is the page or something wider shows when the whole minute has been looked at.
-                scopes.crossed[page] = Crossed(verdict.event, evidence)
+                minute.crossed[page] = Crossed(verdict.event, evidence)
                 record.state.alert = None
             suspicion, alert = record.suspicion, record.alert
-            outputs = self._follow(context, blame, page, record, counts, verdict, due_ms)
-            is_rising = suspicion.since_ms is not None or record.suspicion.since_ms is not None
-            if is_rising and is_warm(of_site.state, minute_ms, self._warm_ms // 2):
-                note_excursion(of_site.calibration, record, suspicion, alert, evidence, is_usual)
+            if alert is not None or suspicion.since_ms is not None or evidence >= SUSPICION_BELOW:
+                outputs = self._follow(context, minute.blame, page, record, counts, verdict, minute.due_ms)
+                is_rising = suspicion.since_ms is not None or record.suspicion.since_ms is not None
+                if is_rising and is_warm(site_state, minute_ms, self._warm_ms // 2):
+                    calibration = minute.of_site.calibration
+                    note_excursion(calibration, record, suspicion, alert, evidence, minute.is_usual)
             if record.suspicion.since_ms is not None:
-                record.suspicion.gather_by(_expected(waiting.cells, cells, effect, verdict.expected))
+                record.suspicion.gather_by(_expected(viewed, seen, effect, verdict.expected))
             elif learns and evidence < SUSPECT:
                 usual.learn(counts, minute_ms)
                 record.habits.learn(counts, minute_ms, waiting.cells)
         elif record.suspicion.since_ms is not None:
-            record.suspicion.orphans += counts.orphans
+            record.suspicion.orphans += orphans
         elif learns:
             record.habits.learn(counts, minute_ms)
-        state.put(f"p{site}{SEPARATOR}{page}", record, next_score(of_site, due_ms, self._score_every_ms))
-        state.put(template_key, of_template)
-        state.put(f"r{site}", regressions)
-        state.put(f"s{site}", of_site, of_site.score_ms)
+        state.put(minute.page_prefix + page, record, minute.score_ms)
         return outputs
 
     def _follow(
@@ -201,11 +195,10 @@ def _orders_per_view(own: Habits, usual: Habits) -> float:
 
 
 def _expected(
-    seen: Sequence[Cell], cells: Sequence[tuple[float, int, int]], effect: float, expected: float
+    cells: Sequence[Cell], seen: Sequence[tuple[float, int, int]], effect: float, expected: float
 ) -> Iterator[tuple[Cell, float]]:
     """Share out the stalls that were to be expected of a minute over its cells."""
-    parts = [n / (1.0 + exp(max(-MAX_LOGIT, min(MAX_LOGIT, -logit - effect)))) for logit, n, _ in cells]
+    parts = [n / (1.0 + exp(max(-MAX_LOGIT, min(MAX_LOGIT, -logit - effect)))) for logit, n, _ in seen]
     scale = expected / sum(parts)
-    for cell, part in zip(seen, parts, strict=True):
-        if cell.views:
-            yield cell, part * scale
+    for cell, part in zip(cells, parts, strict=True):
+        yield cell, part * scale

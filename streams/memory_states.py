@@ -45,6 +45,11 @@ class MemoryState(KeyedState):
         self._records.pop(key, None)
         self._deadlines.pop(key, None)
 
+    def take(self, key: str) -> Any:
+        """Record of a key, or None; the key and its deadline are forgotten."""
+        self._deadlines.pop(key, None)
+        return self._records.pop(key, None)
+
     def pop_due(self, watermark: int) -> Iterator[tuple[str, int]]:
         """Take (key, deadline) in order of deadline, then key, while deadline < watermark; also new ones."""
         heap, deadlines = self._heap, self._deadlines
@@ -52,4 +57,11 @@ class MemoryState(KeyedState):
             deadline, key = heapq.heappop(heap)
             if deadlines.get(key) == deadline:
                 del deadlines[key]
+                self.popped += 1
                 yield key, deadline
+
+    def pop_beside(self, prefix: str, deadline_ms: int, most: int) -> list[str]:
+        """Take the keys that `pop_due` would take next, while they have this deadline and this prefix."""
+        keys = super().pop_beside(prefix, deadline_ms, most)
+        self._dirty.clear()
+        return keys

@@ -32,7 +32,7 @@ OTHER_PAGES = "(other pages)"
 MAX_PAGES = 20_000
 
 
-class WaitingMinute(msgspec.Struct, array_like=True):
+class WaitingMinute(msgspec.Struct, array_like=True, gc=False):
     """Cells of one page and minute, from all partitions of the visitors' log, until its time has come."""
 
     site: str
@@ -91,7 +91,7 @@ class Measured(msgspec.Struct, array_like=True):
     size: int | None = None
 
 
-class PageRecord(msgspec.Struct, array_like=True):
+class PageRecord(msgspec.Struct, array_like=True, gc=False):
     """What is kept of a page. Its deadline is the hour at which it is scored.
 
     `views` and `stalls` come from minutes; `exits`, `reasons` and `totals` from closed sessions, `totals` on the
@@ -123,7 +123,7 @@ class PageRecord(msgspec.Struct, array_like=True):
     usual: UsualExits = msgspec.field(default_factory=UsualExits)
 
 
-class TemplateRecord(msgspec.Struct, array_like=True):
+class TemplateRecord(msgspec.Struct, array_like=True, gc=False):
     """What is kept of a template: the detector's state, sums over its pages, and what became of who went on.
 
     `habits` are its pages' together: which orders their views usually bring. `credit` is of sessions that saw any
@@ -171,7 +171,7 @@ class Money(msgspec.Struct, array_like=True):
         return float(Decimal(self.revenue)) * 100.0 / self.orders if self.orders > 0 else 0.0
 
 
-class SiteRecord(msgspec.Struct, array_like=True):
+class SiteRecord(msgspec.Struct, array_like=True, gc=False):
     """What is kept of a site: the detector's state, money, and when its pages were scored.
 
     `changed` are the pages to score at `score_ms`, which is set as long as there are any. `went_on` counts the
@@ -196,7 +196,7 @@ class Crossed(msgspec.Struct, array_like=True, gc=False):
     evidence: float
 
 
-class ScopesMinute(msgspec.Struct, array_like=True):
+class ScopesMinute(msgspec.Struct, array_like=True, gc=False):
     """A minute of a site while its pages are handled: counts by scope, and pages that may have an alert."""
 
     site: str
@@ -205,7 +205,7 @@ class ScopesMinute(msgspec.Struct, array_like=True):
     crossed: dict[str, Crossed] = {}
 
 
-class ScopeRecord(msgspec.Struct, array_like=True):
+class ScopeRecord(msgspec.Struct, array_like=True, gc=False):
     """What is kept of a scope that is wider than a page. `recent` is the sum of its pages'."""
 
     state: PageState = msgspec.field(default_factory=PageState)

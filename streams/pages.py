@@ -79,44 +79,37 @@ class Pages:
     ) -> Iterable[Output]:
         """Let all wait for its time, so that it is handled in canonical order; what is late waits for a mark."""
         state = context.state
-        if isinstance(record, SessionExample):
-            key = f"e{record.site}{SEPARATOR}{record.session_id}"
-            state.put(key, WaitingSession(record), record.due_ms)
-        elif isinstance(record, AlertDecided | Deployed):
-            self._notes.wait(context, record)
-        elif isinstance(record, SessionCorrection) or record.correction:
-            upstream, offset, number = record.origin
-            what = record.session_id if isinstance(record, SessionCorrection) else record.page
-            key = SEPARATOR.join((f"c{record.site}", what, upstream, f"{offset:020d}", f"{number:06d}"))
-            state.put(key, WaitingCorrection(record), record.due_ms)
-        else:
+        if isinstance(record, PageMinute) and not record.correction:
             key = f"b{record.site}{SEPARATOR}{record.minute_ms:015d}{SEPARATOR}{record.page}"
             waiting = state.get(key)
             if waiting is None:
                 waiting = WaitingMinute(record.site, record.page, record.template, record.minute_ms, [])
             waiting.add(record.cells)
             state.put(key, waiting, record.due_ms)
+        elif isinstance(record, SessionExample):
+            key = f"e{record.site}{SEPARATOR}{record.session_id}"
+            state.put(key, WaitingSession(record), record.due_ms)
+        elif isinstance(record, AlertDecided | Deployed):
+            self._notes.wait(context, record)
+        else:
+            upstream, offset, number = record.origin
+            what = record.session_id if isinstance(record, SessionCorrection) else record.page
+            key = SEPARATOR.join((f"c{record.site}", what, upstream, f"{offset:020d}", f"{number:06d}"))
+            state.put(key, WaitingCorrection(record), record.due_ms)
         return ()
 
     def due(self, context: Context, key: str, deadline_ms: int) -> Iterable[Output]:
         """Handle what has waited, score the pages of a site, or give up what nothing has come of."""
         kind = key[0]
         if kind == "b":
-            waiting = context.state.get(key)
-            context.state.delete(key)
-            return self._pages.minute(context, waiting, deadline_ms)
+            return self._pages.minutes(context, key, deadline_ms)
         if kind == "w":
-            scopes = context.state.get(key)
-            context.state.delete(key)
-            return self._scopes.minute(context, scopes, deadline_ms)
+            return self._scopes.minute(context, context.state.take(key), deadline_ms)
         if kind == "e":
-            example = context.state.get(key).example
-            context.state.delete(key)
-            self._sessions.count(context.state, example)
+            self._sessions.count(context.state, context.state.take(key).example)
             return ()
         if kind == "c":
-            correction = context.state.get(key).correction
-            context.state.delete(key)
+            correction = context.state.take(key).correction
             if isinstance(correction, SessionCorrection):
                 self._sessions.correct(context.state, correction)
             else:

@@ -186,13 +186,15 @@ class LogProcessor:
 
     def _parts(self, before_ms: int) -> Iterator[list[Output]]:
         """Act on all deadlines that have passed, then on time itself."""
-        context, due = self.context, self.stage.due
+        context, state, due = self.context, self.context.state, self.stage.due
         outputs: list[Output] = []
-        for count, (key, deadline) in enumerate(context.state.pop_due(context.watermark), 1):
+        until = state.popped + PART
+        for key, deadline in state.pop_due(context.watermark):
             outputs.extend(due(context, key, deadline))
-            if count % PART == 0:
+            # A stage may have taken more of them.
+            if state.popped >= until:
                 yield outputs
-                outputs = []
+                outputs, until = [], state.popped + PART
         outputs.extend(self.stage.advanced(context, before_ms))
         self._rest = None
         yield outputs

@@ -11,14 +11,10 @@ there is little. All others are held until it is over.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from math import exp, sqrt
+from math import sqrt
 from typing import Literal
 
-from schemas.site_events import Cell
 from streams.evidence import DAY_MS, FROZEN_ABOVE, DecayedSums, DetectorSettings
-from streams.regressions import MAX_LOGIT
-from streams.symptoms import MinuteCounts
 
 SITE = "site:"
 FIRST_VIEW = "first_view:first"
@@ -44,60 +40,6 @@ def detector_of(kind: str, page: DetectorSettings) -> DetectorSettings:
         watch=FROZEN_ABOVE,
         close=page.close,
     )
-
-
-def add_cells(
-    scopes: dict[str, MinuteCounts],
-    template: str,
-    effect: float,
-    orders_per_view: float,
-    cells: Iterable[tuple[float, Cell]],
-) -> MinuteCounts:
-    """Add a page-minute to the scopes that it is part of, and return its own counts.
-
-    Parameters
-    ----------
-    scopes
-        Changed.
-    template, effect, orders_per_view
-        Of the page; the effect as a logit.
-    cells
-        Expected logit without the page, and counts.
-
-    Examples
-    --------
-    >>> scopes: dict[str, MinuteCounts] = {}
-    >>> page = add_cells(scopes, "help", 0.0, 0.0, [(0.0, Cell("paid", "mobile", True, 4, 3))])
-    >>> sorted(scopes)
-    ['device:mobile', 'first_view:first', 'site:', 'source:paid', 'template:help']
-    >>> scopes["site:"] == page
-    True
-    >>> page.views, page.stalls, page.expected, page.variance
-    (4, 3, 2.0, 1.0)
-    """
-    page = MinuteCounts()
-    for logit, cell in cells:
-        n, y = cell.views, cell.stalls
-        if not n:
-            page.orphans += cell.orphans
-            continue
-        odds = exp(max(-MAX_LOGIT, min(MAX_LOGIT, logit + effect)))
-        expected = n * odds / (1.0 + odds)
-        counts = MinuteCounts(n, y, expected, expected / (1.0 + odds), cell.idle, 0, cell.orders)
-        page.add(counts)
-        names = f"source:{cell.source}", f"device:{cell.device}", FIRST_VIEW
-        for name in names if cell.first_view else names[:2]:
-            known = scopes.get(name)
-            if known is None:
-                known = scopes[name] = MinuteCounts()
-            known.add(counts)
-    page.expected_orders = page.views * orders_per_view
-    for name in (SITE, f"template:{template}"):
-        known = scopes.get(name)
-        if known is None:
-            known = scopes[name] = MinuteCounts()
-        known.add(page)
-    return page
 
 
 def outside_of(inner: DecayedSums, outer: DecayedSums) -> tuple[float, float]:

@@ -45,11 +45,7 @@ class ScopeJudge:
     def minute(self, context: Context, minute: ScopesMinute, due_ms: int) -> Iterable[Output]:
         """Handle a minute of a site."""
         state, blame = context.state, Blame(context.state, minute.site)
-        judged = [
-            (scope, counts, *self._weigh(context, blame, scope, counts, minute.minute_ms))
-            for scope, counts in sorted(minute.scopes.items())
-            if counts.views
-        ]
+        judged = list(self._weigh_all(context, blame, minute))
         feed, outputs = blame.wide.feed, list[Output]()
         was_suspected = feed.is_suspected
         if self._is_warm(blame, minute, self._warm_ms):
@@ -58,6 +54,8 @@ class ScopeJudge:
         if is_mended:
             _clear(context, blame, feed.explains)
         of_all = minute.scopes[SITE].views
+        is_half_warm = self._is_warm(blame, minute, self._warm_ms // 2)
+        teaches = blame.teaches(minute.minute_ms)
         for scope, counts, record, verdict in judged:
             event: Event | None = verdict.event
             opens = event in ("open", "open_new")
@@ -65,7 +63,7 @@ class ScopeJudge:
                 record.state.alert, opens = None, False
             suspicion, is_usual = record.suspicion, not blame.wide.open or record.alert is not None
             status = follow(context, record, counts, verdict, event, due_ms, of_all)
-            if self._is_warm(blame, minute, self._warm_ms // 2):
+            if is_half_warm:
                 is_over = status in OVER
                 note_excursion(
                     blame.wide.calibration,
@@ -76,7 +74,7 @@ class ScopeJudge:
                     is_usual,
                     is_over,
                 )
-            if record.suspicion.since_ms is None and blame.teaches(minute.minute_ms):
+            if teaches and record.suspicion.since_ms is None:
                 record.habits.learn(counts, minute.minute_ms)
             state.put(blame.scope_key(scope), record)
             if opens:
@@ -116,24 +114,34 @@ class ScopeJudge:
         pool = blame.wide.pools.get("site")
         return pool is not None and is_warm(pool, minute.minute_ms, warm_ms)
 
-    def _weigh(
-        self, context: Context, blame: Blame, scope: str, counts: MinuteCounts, minute_ms: int
-    ) -> tuple[ScopeRecord, Verdict]:
-        """Let the detector see a minute of a scope."""
-        wide, key = blame.wide, blame.scope_key(scope)
-        kind = scope.partition(":")[0]
-        record: ScopeRecord | None = context.state.get(key)
-        if record is None:
-            record = ScopeRecord()
-            wide.known.append(scope)
-        pool = wide.pools.setdefault(kind, SiteState())
-        add_recent(record, counts, minute_ms)
-        cell = (log(counts.expected / (counts.views - counts.expected)), counts.views, counts.stalls)
-        detector = self._detectors[kind].settings(wide.calibration, minute_ms)
-        verdict = observe(detector, pool, TemplateState(), record.state, [cell], minute_ms)
-        context.state.put(key, record)
-        blame.watch(scope, verdict.watched, minute_ms)
-        return record, verdict
+    def _weigh_all(
+        self, context: Context, blame: Blame, minute: ScopesMinute
+    ) -> Iterator[tuple[str, MinuteCounts, ScopeRecord, Verdict]]:
+        """Let the detector see a minute of each scope."""
+        state, wide, minute_ms = context.state, blame.wide, minute.minute_ms
+        detectors: dict[str, DetectorSettings] = {}
+        none = TemplateState()  # no scope is newborn, and of others nothing is asked of it
+        for scope, counts in sorted(minute.scopes.items()):
+            views = counts.views
+            if not views:
+                continue
+            key = blame.scope_key(scope)
+            kind = scope.partition(":")[0]
+            record: ScopeRecord | None = state.get(key)
+            if record is None:
+                record = ScopeRecord()
+                state.put(key, record)
+                wide.known.append(scope)
+            pool, detector = wide.pools.get(kind), detectors.get(kind)
+            if pool is None:
+                pool = wide.pools[kind] = SiteState()
+            if detector is None:
+                detector = detectors[kind] = self._detectors[kind].settings(wide.calibration, minute_ms)
+            add_recent(record, counts, minute_ms)
+            cell = (log(counts.expected / (views - counts.expected)), views, counts.stalls)
+            verdict = observe(detector, pool, none, record.state, [cell], minute_ms)
+            blame.watch(scope, verdict.watched, minute_ms)
+            yield scope, counts, record, verdict
 
 
 def _weigh_orders(context: Context, blame: Blame, minute: ScopesMinute, due_ms: int) -> Iterator[Output]:

@@ -42,6 +42,11 @@ class KeyedState:
     capacity
         How many records to hold in memory beyond those not yet flushed; None: all.
 
+    Attributes
+    ----------
+    popped
+        How many deadlines have been taken so far.
+
     Examples
     --------
     >>> class Visits(msgspec.Struct):
@@ -69,6 +74,7 @@ class KeyedState:
         self._is_ordered = True
         self._dirty: dict[str, None] = {}
         self._in_flight: dict[str, None] = {}
+        self.popped = 0
 
     def __len__(self) -> int:
         """Count the keys that have a deadline: the open ones."""
@@ -114,6 +120,12 @@ class KeyedState:
         self._dirty[key] = None
         self._deadlines.pop(key, None)
 
+    def take(self, key: str) -> Any:
+        """Record of a key, or None; the key and its deadline are forgotten."""
+        record = self.get(key)
+        self.delete(key)
+        return record
+
     def pop_due(self, watermark: int) -> Iterator[tuple[str, int]]:
         """Take (key, deadline) in order of deadline, then key, while deadline < watermark; also new ones."""
         heap, deadlines = self._heap, self._deadlines
@@ -125,7 +137,33 @@ class KeyedState:
             if deadlines.get(key) == deadline:
                 del deadlines[key]
                 self._dirty[key] = None
+                self.popped += 1
                 yield key, deadline
+
+    def pop_beside(self, prefix: str, deadline_ms: int, most: int) -> list[str]:
+        """Take the keys that `pop_due` would take next, while they have this deadline and this prefix.
+
+        For a stage that acts on them together. It takes no more than `most`: the rest comes from `pop_due`.
+
+        Examples
+        --------
+        >>> state = KeyedState({"v": int})
+        >>> for key in ("va1", "va2", "va3", "vb1"):
+        ...     state.put(key, 1, deadline_ms=5)
+        >>> due = state.pop_due(6)
+        >>> next(due), state.pop_beside("va", 5, most=10), list(due)
+        (('va1', 5), ['va2', 'va3'], [('vb1', 5)])
+        """
+        heap, deadlines = self._heap, self._deadlines
+        keys: list[str] = []
+        while len(keys) < most and heap and heap[0][0] == deadline_ms and heap[0][1].startswith(prefix):
+            key = heapq.heappop(heap)[1]
+            if deadlines.get(key) == deadline_ms:
+                del deadlines[key]
+                keys.append(key)
+        self.popped += len(keys)
+        self._dirty.update(dict.fromkeys(keys))
+        return keys
 
     def touch(self, keys: Iterable[str]) -> None:
         """Mark keys as changed although they are not: their rows are written again at the next flush."""

@@ -7,6 +7,7 @@ come. Habits are the same counts of the past in which nothing was suspected.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
@@ -41,19 +42,8 @@ class MinuteCounts(msgspec.Struct, array_like=True, gc=False):
     orders: int = 0
     expected_orders: float = 0.0
 
-    def add(self, more: MinuteCounts) -> None:
-        """Add others to these."""
-        self.views += more.views
-        self.stalls += more.stalls
-        self.expected += more.expected
-        self.variance += more.variance
-        self.idle += more.idle
-        self.orphans += more.orphans
-        self.orders += more.orders
-        self.expected_orders += more.expected_orders
 
-
-class Habits(msgspec.Struct, array_like=True):
+class Habits(msgspec.Struct, array_like=True, gc=False):
     """Counts of the last days in which nothing was suspected; `sources` are views by source."""
 
     views: float = 0.0
@@ -84,13 +74,19 @@ class Habits(msgspec.Struct, array_like=True):
             self.orders *= kept
             self.sources = {source: views * kept for source, views in self.sources.items() if views > 0.1}
         self.views += counts.views
-        self.stalls += counts.stalls
-        self.idle += counts.idle
-        self.orphans += counts.orphans
-        self.orders += counts.orders
+        # More often than not there is none of these, and to change a record costs more than to ask.
+        if counts.stalls:
+            self.stalls += counts.stalls
+        if counts.idle:
+            self.idle += counts.idle
+        if counts.orphans:
+            self.orphans += counts.orphans
+        if counts.orders:
+            self.orders += counts.orders
         sources = self.sources
         for cell in cells:
-            sources[cell.source] = sources.get(cell.source, 0.0) + cell.views
+            source = cell.source
+            sources[source] = sources.get(source, 0.0) + cell.views
 
 
 class Contrast(msgspec.Struct, array_like=True, gc=False):
@@ -118,7 +114,7 @@ class Bucket(msgspec.Struct, array_like=True, gc=False):
         self.variance += variance
 
 
-class Suspicion(msgspec.Struct, array_like=True):
+class Suspicion(msgspec.Struct, array_like=True, gc=False):
     """Counts since evidence began to gather.
 
     Attributes
@@ -173,11 +169,16 @@ class Suspicion(msgspec.Struct, array_like=True):
         self.stalls += stalls
         self.expected += expected
         self.variance += variance
-        self.idle += counts.idle
-        self.orphans += counts.orphans
-        self.orders += counts.orders
         self.expected_orders += counts.expected_orders
-        self.of_all += of_all
+        # More often than not there is none of these, and to change a record costs more than to ask.
+        if counts.idle:
+            self.idle += counts.idle
+        if counts.orphans:
+            self.orphans += counts.orphans
+        if counts.orders:
+            self.orders += counts.orders
+        if of_all:
+            self.of_all += of_all
         series, start_ms = self.series, minute_ms - minute_ms % self.width_ms
         if not series or start_ms > series[-1].start_ms:
             series.append(Bucket(start_ms))
@@ -189,16 +190,13 @@ class Suspicion(msgspec.Struct, array_like=True):
         """Take in who it was: cells, and the stalls to be expected of each."""
         by = self.by
         for cell, expected in cells:
-            first = "view:first" if cell.first_view else "view:later"
-            for name in (f"source:{cell.source}", f"device:{cell.device}", first):
-                contrast = by.get(name)
-                if contrast is None:
-                    if len(by) >= MAX_CONTRASTS:
-                        continue
-                    contrast = by[name] = Contrast()
-                contrast.views += cell.views
-                contrast.stalls += cell.stalls
-                contrast.expected += expected
+            views, stalls = cell.views, cell.stalls
+            for name in _names_of(cell.source, cell.device, cell.first_view):
+                known = by.get(name)
+                if known is not None:
+                    by[name] = Contrast(known.views + views, known.stalls + stalls, known.expected + expected)
+                elif len(by) < MAX_CONTRASTS:
+                    by[name] = Contrast(views, stalls, expected)
 
     def _widen(self) -> None:
         self.width_ms *= 2
@@ -209,6 +207,11 @@ class Suspicion(msgspec.Struct, array_like=True):
                 joined.append(Bucket(start_ms))
             joined[-1].add(bucket.views, bucket.stalls, bucket.expected, bucket.variance)
         self.series = joined
+
+
+@lru_cache(maxsize=4096)
+def _names_of(source: str, device: str, first_view: bool) -> tuple[str, str, str]:
+    return f"source:{source}", f"device:{device}", "view:first" if first_view else "view:later"
 
 
 class Change(NamedTuple):

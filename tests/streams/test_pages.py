@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from random import Random
 from typing import Any, get_args
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.alert_decisions import DecisionAction
+from schemas.marks import Mark, Progress
 from schemas.site_events import Cell, PageMinute, SessionCorrection, SessionExample
 from schemas.timestamps import format_ms
+from streams.judging import PageJudge
 from streams.page_records import OTHER_PAGES
+from streams.processors import PART
 from streams.settings import HOUR_MS, MINUTE_MS, Settings
-from streams.stages import LogStage
+from streams.stages import Context, LogStage, Output
+from streams.visitors import SEPARATOR
 from tests.streams.site_logs import (
     AT_THE_END,
     BEGINNING,
@@ -25,6 +30,7 @@ from tests.streams.site_logs import (
     OF_SESSIONS,
     QUIET_HOURS,
     REST,
+    SITE,
     Record,
     Run,
     bought,
@@ -48,6 +54,33 @@ seeds = st.integers(0, 2**32)
 def test_it_is_a_stage_with_state() -> None:
     stage: LogStage = Run().stage
     assert stage.log == "site-events"
+
+
+def test_pages_of_a_minute_are_handled_together_and_no_more_of_them_than_a_part_may_take() -> None:
+    count = 5 * PART
+    run = Run().send(*(minute(0, f"p{number:04d}") for number in range(count)))
+    state, seen = run.processor.context.state, []
+    handle = PageJudge.minutes
+
+    def noting(self: PageJudge, context: Context, key: str, due_ms: int) -> Iterable[Output]:
+        before = state.popped
+        outputs = handle(self, context, key, due_ms)
+        seen.append(1 + state.popped - before)
+        return outputs
+
+    mark = Mark(1, (Progress("visitor-events/0", count, BEGINNING + HORIZON_MS + 1),))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PageJudge, "minutes", noting)
+        run.processor.begin(run.offset, BEGINNING, msgspec.json.encode(mark))
+        parts = 1
+        while run.processor.is_unfinished:
+            run.processor.go_on()
+            parts += 1
+    assert sum(seen) == count
+    assert set(seen) == {PART}
+    assert parts == count // PART + 1
+    whole = state.get(f"g{SITE}{SEPARATOR}site:")
+    assert whole.habits.views == 10 * count, "the scopes' minute comes once, after all pages"
 
 
 # ---- the same answer for every interleaving

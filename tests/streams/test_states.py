@@ -278,3 +278,37 @@ def test_a_heap_that_is_rebuilt_while_deadlines_fall_due_forgets_none() -> None:
             for _ in range(3):
                 state.put(key, 1, deadline_ms=5_000 + deadline + len(due) % 2)
     assert sorted(due) == sorted([f"v{number:04d}" for number in range(2_000)] * 2)
+
+
+@pytest.mark.parametrize("kind", [KeyedState, MemoryState])
+def test_what_is_taken_together_is_what_would_have_come_next(kind: type[KeyedState]) -> None:
+    state = kind({"v": int})
+    for key in ("va4", "va1", "va3", "va2", "vb1", "va5"):
+        state.put(key, 1, deadline_ms=5 if key < "va5" else 6)
+    state.put("va3", 1, deadline_ms=9)  # its former entry is still in the heap
+    due = state.pop_due(10)
+    assert next(due) == ("va1", 5)
+    assert state.pop_beside("va", 5, most=1) == ["va2"]
+    assert state.pop_beside("va", 5, most=9) == ["va4"], "of no other deadline"
+    assert next(due) == ("va5", 6)
+    assert state.pop_beside("va", 6, most=9) == [], "of no other prefix"
+    assert state.popped == 4
+    assert list(due) == [("vb1", 6), ("va3", 9)]
+    assert (state.popped, len(state)) == (6, 0)
+
+
+def test_deadlines_that_are_taken_together_are_taken_from_their_rows() -> None:
+    state, rows = KeyedState(TYPES), Rows()
+    for key in ("abe", "ann", "art"):
+        state.put(key, Apple(1), deadline_ms=5)
+    state.drain()
+    state.settle()
+    due = state.pop_due(6)
+    next(due)
+    assert state.pop_beside("a", 5, most=9) == ["ann", "art"]
+    rows.take(state.drain())
+    assert rows == dict.fromkeys([b"abe", b"ann", b"art"], b'[null,{"n":1}]')
+    assert state.take("ann") == Apple(1)
+    assert state.take("ann") is None
+    rows.take(state.drain())
+    assert b"ann" not in rows
