@@ -34,7 +34,7 @@ from tests.agents.product import SECRET, shop_events
 
 ROOT = Path(__file__).parents[1]
 OURS = tuple(str(ROOT / package) + "/" for package in ("agents", "schemas", "streams"))
-REPLAY, WORKER = 270.8, 279.2
+REPLAY, WORKER = 286.8, 295.6
 """Calls per page view of a replay, and of a worker's units, as they were when this was last looked at. A new figure
 comes with the change that explains it."""
 MOST = 0.05
