@@ -3,18 +3,23 @@
 Recipes are read, and then most readers leave: they were served. Who compares products goes on the more often the
 longer he looks: who leaves was not served. Of products some are put into a cart. From a day on one product and one
 recipe are broken: their visitors try for long, then leave.
+
+What is found there of who was served: ``python -m tests.streams.reading_sites SEED…``.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from math import exp, log
 from random import Random
 from typing import NamedTuple
 
+from schemas.timestamps import parse_time
 from streams.event_files import FileEvent
-from streams.settings import DAY_MS, SECOND_MS
+from streams.settings import DAY_MS, SECOND_MS, Settings
+from tests.agents.product import Final, final, replayed
 
 SITE = "recipes.example"
 BEGINNING = 1_700_006_400_000
@@ -23,6 +28,9 @@ RECIPES, COMPARISONS, PRODUCTS = 5, 3, 6
 READING_S = (70.0, 90.0, 120.0, 160.0, 220.0)
 """Median time (s) of those who read a recipe."""
 BROKEN = frozenset(("product/p5", "recipes/r0"))
+SETTINGS = Settings(pseudonymise=False)
+FROM_DAY = 8
+"""A table is made of seven days, and holds a day later."""
 
 
 class MadeUpSite(NamedTuple):
@@ -118,3 +126,42 @@ def _view(rng: Random, kind: str, is_broken: bool) -> tuple[str, float, bool, bo
 
 def _time(rng: Random, median_s: float, spread: float) -> float:
     return min(1500.0, max(1.5, exp(log(median_s) + spread * rng.gauss(0.0, 1.0))))
+
+
+class Told(NamedTuple):
+    """Of visitors who left once a table held: said to be served, truly served, both; said so of broken pages."""
+
+    said: int
+    true: int
+    both: int
+    of_broken: int
+
+
+def told(site: MadeUpSite, found: Final) -> Told:
+    """Compare what is said of a site's visitors with the truth; `of_broken` are left out of `said`."""
+    said = true = both = of_broken = 0
+    for session in found["sessions"].values():
+        if parse_time(session["ended_at"]) + SETTINGS.hold_ms < BEGINNING + FROM_DAY * DAY_MS:
+            assert session["exit_reason"] == "dead_end"
+            continue
+        is_said, is_true = session["exit_reason"] == "served", site.served[session["visitor_id"]]
+        true += is_true
+        if is_said and not is_true and session["exit_page"].partition("/")[2] in BROKEN:
+            of_broken += 1
+            continue
+        said += is_said
+        both += is_said and is_true
+    return Told(said, true, both, of_broken)
+
+
+def main(seeds: list[int]) -> None:
+    """Print what is found on sites of twelve days, none of whose pages breaks, or two of them on the tenth."""
+    for seed in seeds:
+        for breaks_on in (None, 9):
+            site = made_up_site(seed, 12, 200, breaks_on=breaks_on)
+            found = told(site, final(replayed(site.events, SETTINGS)))
+            sys.stdout.write(json.dumps({"seed": seed, "breaks_on": breaks_on, **found._asdict()}) + "\n")
+
+
+if __name__ == "__main__":
+    main([int(seed) for seed in sys.argv[1:]])

@@ -257,6 +257,22 @@ def _without_origin(table: Any) -> Any:
     return msgspec.structs.replace(table, origin=("", 0, 0))
 
 
+def test_who_was_served_is_not_expected_to_be_a_dead_end() -> None:
+    # All leave, and of every two one had read.
+    sessions = []
+    for number in range(600):
+        is_read = number % 2 > 0
+        at, reason = A_VIEW + number * MINUTE_MS, "served" if is_read else "dead_end"
+        seen = ("guide", READING if is_read else GLANCE)
+        sessions.append(visit(at, f"s{number:03d}", seen, reason=reason, learned=is_read))
+    run = Run().follow(sessions[:300])
+    totals = run.processor.context.state.get(f"p{SITE}\x1f{page_of('guide')}").totals
+    exits, expected = totals.exits, totals.expected
+    run.follow(sessions[300:])
+    assert totals.exits - exits == 150
+    assert totals.expected - expected == pytest.approx(150, rel=0.1)
+
+
 def test_what_is_not_read_any_more_is_forgotten_and_taken_off_the_list() -> None:
     run = after(*days_of("guide"))
     run.mark(AT_THE_END).mark(at_hour(150, 1))
