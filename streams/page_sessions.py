@@ -18,7 +18,8 @@ from streams.page_records import (
     regressions_of,
     site_of,
 )
-from streams.readings import ReadingBook, SiteReadings
+from streams.reading_records import SiteReadings
+from streams.readings import ReadingBook
 from streams.settings import HOUR_MS, Settings
 from streams.states import KeyedState
 from streams.visitors import SEPARATOR

@@ -34,8 +34,8 @@ from streams.page_records import (
 )
 from streams.page_scoring import measure_page, score_pages
 from streams.page_sessions import PageSessions
+from streams.reading_records import READING_TYPES
 from streams.reading_tables import decide_table, gather_page
-from streams.readings import READING_TYPES
 from streams.scoping import ScopeJudge
 from streams.settings import Settings
 from streams.site_notes import SiteNotes

@@ -15,6 +15,15 @@ import msgspec
 
 from schemas.visitor_events import ServedTable
 from streams.page_records import PageRecord
+from streams.reading_records import (
+    HALF_LIFE_DAYS,
+    Candidate,
+    Reading,
+    SiteReadings,
+    SiteTable,
+    Sums,
+    TemplateReading,
+)
 from streams.reading_rules import (
     LEAST,
     LEAST_DAYS,
@@ -26,15 +35,6 @@ from streams.reading_rules import (
     sides_of,
     stratum_of,
     threshold_of,
-)
-from streams.readings import (
-    HALF_LIFE_DAYS,
-    Candidate,
-    Reading,
-    SiteReadings,
-    SiteTable,
-    Sums,
-    TemplateReading,
 )
 from streams.served_tables import LEAD_MS, NEVER
 from streams.settings import DAY_MS

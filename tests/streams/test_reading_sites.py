@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from msgspec.structs import replace
 
 from streams.event_files import FileEvent
 from tests.agents.product import Final, differences, final, replayed
@@ -63,3 +64,9 @@ def test_twelve_partitions_and_another_order_of_arrival_give_the_same(site: Made
     moved = sorted(site.events, key=said_late)
     assert moved != site.events
     assert differences(found, final(replayed(moved, SETTINGS, partitions=12))) == {}
+
+
+def test_alerts_are_the_same_without_it(site: MadeUpSite, found: Final) -> None:
+    without = final(replayed(site.events, replace(SETTINGS, learn_served=False)))
+    assert found["dead-end-alerts"]
+    assert set(differences(found, without)) == {"sessions", "page-scores", "purchase-associations"}

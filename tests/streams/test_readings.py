@@ -9,12 +9,14 @@ import msgspec
 import pytest
 
 from schemas.site_events import ExampleAction, ExampleView, Exit, SessionExample
+from streams import page_records
 from streams.engagement import BUCKETS, TROUBLED, UNKNOWN
 from streams.open_alerts import OpenAlert
 from streams.page_records import ScopesRecord
+from streams.reading_records import Candidate, Reading, SiteReadings, SiteTable, Sums, TemplateReading
 from streams.reading_rules import Known, Sides, stratum_of
 from streams.reading_tables import MAX_LISTED_PAGES, MAX_LISTED_TEMPLATES, decide_table
-from streams.readings import MAX_PAGES, Candidate, Reading, SiteReadings, SiteTable, Sums, TemplateReading
+from streams.readings import MAX_PAGES
 from streams.served_tables import LEAD_MS, NEVER
 from streams.settings import DAY_MS, HOUR_MS, MINUTE_MS, Settings
 from streams.stages import Context
@@ -292,6 +294,14 @@ def test_memory_is_bounded() -> None:
     assert of_site.pages == MAX_PAGES
     assert reading_of(run, f"g-{MAX_PAGES - 1}") is not None
     assert reading_of(run, f"g-{MAX_PAGES}") is None
+
+
+def test_pages_that_are_not_known_by_themselves_teach_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page_records, "MAX_PAGES", 1)
+    run = Run().follow(visit(A_VIEW + n, f"s{n}", (f"g-{n}", READING)) for n in range(3))
+    of_site: SiteReadings = run.processor.context.state.get(f"y{SITE}")
+    assert of_site.pages == 1
+    assert run.processor.context.state.get(f"p{SITE}\x1f{page_records.OTHER_PAGES}") is not None
 
 
 def test_a_table_is_bounded_and_those_that_are_left_out_of_a_template_go_first() -> None:
