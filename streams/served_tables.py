@@ -76,7 +76,10 @@ def keep_table(context: Context, record: ServedTable, settings: Settings) -> Non
     frozen_ms = now_ms - settings.retention_ms - settings.hold_ms
     while len(tables) > 1 and tables[1].from_ms <= frozen_ms:
         del tables[0]
-    context.state.put(key, ServedTables(tuple(tables)))
+    # Of a site where nothing is learned any more nothing is kept once all that was judged can change no more.
+    is_empty = not record.templates and not record.pages
+    deadline_ms = from_ms + settings.retention_ms + settings.hold_ms if is_empty else None
+    context.state.put(key, ServedTables(tuple(tables)), deadline_ms)
 
 
 def learned_rule(session: Assembled, tables: ServedTables, closed_ms: int) -> str | None:

@@ -102,7 +102,7 @@ class Sessions:
     state_types
         ``v``, site and visitor: a `Visitor`, deleted a retention after its last session closed. ``m``, site,
         minute and page: an `OpenMinute`. ``w`` and site: the latest `SiteWeights`. ``r`` and site: its
-        `ServedTables`.
+        `ServedTables`, deleted a retention after the last of them was empty.
     """
 
     name = "sessions"
@@ -157,9 +157,12 @@ class Sessions:
         return self._fact(context, key, visitor, record, keep(record))
 
     def due(self, context: Context, key: str, deadline_ms: int) -> Iterable[Output]:
-        """Send a minute; or close a visitor's sessions, and free what no event can touch any more."""
+        """Send a minute, or close a visitor's sessions; free what no event can touch any more."""
         if key[0] == "m":
             return send_minute(context, key, deadline_ms)
+        if key[0] == "r":
+            context.state.delete(key)
+            return ()
         visitor: Visitor = context.state.get(key)
         visits = visitor.visits
         if len(visits) == 1 and not visits[0].is_closed and not visitor.facts:

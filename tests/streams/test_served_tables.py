@@ -161,6 +161,21 @@ def test_tables_that_judge_no_session_are_forgotten() -> None:
     assert run.counts["served_tables", "in_time"] == 12
 
 
+def test_nothing_is_kept_of_a_site_where_nothing_is_learned_any_more() -> None:
+    run = Run().send(table(0, GUIDES), *read()).mark(2 * HOUR_MS)
+    over_ms = 3 * HOUR_MS
+    run.send(table(over_ms, {}, version=2), *read(over_ms, visitor="bob"))
+    retention_ms = Settings().retention_ms
+    run.mark(over_ms + retention_ms).send(action(over_ms + 99, "search", id="late", visitor="bob"))
+    assert [session.exit_reason for session in run.kept.final()] == ["served", "dead_end"]
+    assert f"r{SITE}" in run.keys_left()
+    run.mark(over_ms + retention_ms + 2 * HOUR_MS)
+    assert f"r{SITE}" not in run.keys_left()
+    # If there is something again, it stays.
+    run.send(table(40 * HOUR_MS, {}, version=3), table(41 * HOUR_MS, GUIDES, version=4)).end()
+    assert f"r{SITE}" in run.keys_left()
+
+
 def test_a_table_goes_on_after_a_restart() -> None:
     run = Run().send(table(0, GUIDES))
     run.resume()
