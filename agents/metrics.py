@@ -27,7 +27,7 @@ from schemas.dead_end_alerts import AlertStatus
 from schemas.model_snapshots import ModelName
 from schemas.rejected_events import Reason
 from schemas.session_revisions import RevisionStatus
-from schemas.sessions import ExitReason, Outcome
+from schemas.sessions import ExitReason, ExitRuleKind, Outcome
 from schemas.topics import TOPICS
 
 _Kind = TypeVar("_Kind", Counter, Gauge, Histogram)
@@ -40,6 +40,7 @@ STAGES = ("intake", "sessions", "customers", "pages", "models")
 REASONS = get_args(Reason)
 OUTCOMES = get_args(Outcome)
 EXIT_REASONS = get_args(ExitReason)
+EXIT_RULES = get_args(ExitRuleKind)
 REVISION_STATES = get_args(RevisionStatus)
 ALERT_STATES = get_args(AlertStatus)
 DECISIONS = get_args(DecisionAction)
@@ -112,6 +113,16 @@ closed_sessions = _counter("culdesac_closed_sessions_total", "Sessions closed", 
 closed_session_exits = _counter(
     "culdesac_closed_session_exits_total", "Sessions closed, by why they ended", reason=EXIT_REASONS
 )
+closed_session_exit_rules = _counter(
+    "culdesac_closed_session_exit_rules_total",
+    "Sessions closed, by the kind of rule that says why they ended; otherwise: dead ends",
+    rule=EXIT_RULES,
+)
+served_tables = _counter(
+    "culdesac_served_tables_total",
+    "Tables of pages that serve by being read, by whether a partition had them before they were to hold",
+    arrived=("in_time", "late"),
+)
 session_revisions = _counter(
     "culdesac_session_revisions_total",
     "Dead ends whose customer bought later (revised), and such that were taken back (retracted)",
@@ -172,6 +183,8 @@ _BY_LABEL: Mapping[str, Family[Counter]] = {
     "rejected": rejected_events,
     "sessions_closed": closed_sessions,
     "exits": closed_session_exits,
+    "exit_rules": closed_session_exit_rules,
+    "served_tables": served_tables,
     "session_revisions": session_revisions,
     "alerts": dead_end_alerts,
     "alert_decisions": alert_decisions,
@@ -193,7 +206,8 @@ def apply_counts(stage: str, counts: Counts[tuple[str, str]]) -> None:
         Its name.
     counts
         (counter, label) to number. ``events`` (topic), ``rejected`` (reason), ``sessions_closed`` (outcome),
-        ``exits`` (reason), ``session_revisions`` and ``alerts`` (status), ``alert_decisions`` (action), ``late``,
+        ``exits`` (reason), ``exit_rules`` (rule), ``served_tables`` (arrived), ``session_revisions`` and ``alerts``
+        (status), ``alert_decisions`` (action), ``late``,
         ``duplicates``, ``redelivered``, ``capped`` and ``deploys`` have metrics of their own; what no one knows
         counts as ``culdesac_stage_counts_total``.
 

@@ -23,6 +23,18 @@ ExitReason: TypeAlias = Literal[
     "bought_later",
     "dead_end",
 ]
+ExitRuleKind: TypeAlias = Literal[
+    "order",
+    "identity",
+    "interaction",
+    "template",
+    "reading",
+    "page_view",
+    "session",
+    "learned",
+    "otherwise",
+]
+"""What the rule that gave an exit reason looks at, before its colon."""
 
 
 class Session(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="schema", tag="sessions/1"):

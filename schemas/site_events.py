@@ -61,11 +61,16 @@ class PageMinute(msgspec.Struct, tag_field="type", tag="page_minute", frozen=Tru
 
 
 class ExampleView(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """One page view of a closed session, in order of time."""
+    """One page view of a closed session, in order of time.
+
+    `engaged` is how long it was looked at, as a place in a histogram: -1 where nothing tells, -2 where something
+    went wrong on its page.
+    """
 
     occurred_at: int
     page: str
     template: str
+    engaged: int = -1
 
 
 class ExampleAction(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -98,6 +103,8 @@ class SessionExample(msgspec.Struct, tag_field="type", tag="session_example", fr
         The visitor had been seen before this session, within retention.
     purchased_at
         Time of the first order (ms); views after it say nothing about purchasing.
+    learned
+        No rule of the settings says that its exit was ``served``, only what was learned of reading.
     """
 
     origin: Origin
@@ -114,6 +121,7 @@ class SessionExample(msgspec.Struct, tag_field="type", tag="session_example", fr
     purchased_at: int | None = None
     known_customer: bool = False
     capped: bool = False
+    learned: bool = False
 
 
 class SessionCorrection(msgspec.Struct, tag_field="type", tag="session_correction", frozen=True):

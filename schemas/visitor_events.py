@@ -108,6 +108,28 @@ class ModelWeights(msgspec.Struct, tag_field="type", tag="model_weights", frozen
     weights: dict[str, float]
 
 
+class ServedTable(msgspec.Struct, tag_field="type", tag="served_table", frozen=True):
+    """Where leaving after reading is being served, as learned by the pages stage; sent into every partition.
+
+    Attributes
+    ----------
+    version
+        Of the site's tables, from 1.
+    from_ms
+        Sessions that close at this event time or later (≥) are judged by it, until the next one holds.
+    templates, pages
+        To the least place in the histogram of engaged time (≥) that counts as read. A page goes before its
+        template; -1: never on this page.
+    """
+
+    origin: Origin
+    site: str
+    version: int
+    from_ms: int
+    templates: dict[str, int]
+    pages: dict[str, int]
+
+
 class AlertDecided(msgspec.Struct, tag_field="type", tag="alert_decision", frozen=True, omit_defaults=True):
     """Somebody has decided about an alert.
 
@@ -159,5 +181,12 @@ SiteNote = AlertDecided | Deployed
 """What is said of a site, not of a visitor: sessions passes it on as it is."""
 
 VisitorEvent = (
-    VisitorPageView | VisitorInteraction | VisitorOrder | VisitorIdentity | ModelWeights | SiteNote | Mark
+    VisitorPageView
+    | VisitorInteraction
+    | VisitorOrder
+    | VisitorIdentity
+    | ModelWeights
+    | ServedTable
+    | SiteNote
+    | Mark
 )

@@ -17,6 +17,7 @@ from streams.final_exits import (
     DECIDED,
     LEAST_RATE,
     FinalExits,
+    last_of,
     shift_of,
     stall_logit,
 )
@@ -156,7 +157,7 @@ def note_session(
     if final is None:
         final = FinalExits(since_ms, 0.0 if record.state.newborn else record.usual.logit)
     views = example.views
-    last = len(views) if example.exit.reason == "dead_end" else 0
+    last = last_of(example)
     shown, arrivals = [names[view.page] for view in views], final.arrivals
     for position, logit in seen:
         at_ms, left = views[position - 1].occurred_at, 1 if position == last else 0

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from schemas.site_events import SessionExample
 from streams.arrivals import Arrivals
 from streams.regressions import probability
 from streams.sample_paths import SamplePath
@@ -222,6 +223,16 @@ class FinalExits(msgspec.Struct, array_like=True):
                 joined.append(FinalBucket(start_ms))
             joined[-1].add(bucket)
         self.series = joined
+
+
+def last_of(example: SessionExample) -> int:
+    """Place (from 1) of the view with which a session ended in a dead end; 0 where it ended in another way.
+
+    Where only what was learned of reading says that the visitor was served, it counts as a dead end here: what is
+    learned changes from day to day, which must not look like a fault or a repair, and a page that breaks makes
+    visitors stay longer and leave, which looks like reading.
+    """
+    return len(example.views) if example.learned or example.exit.reason == "dead_end" else 0
 
 
 def stall_logit(suspicion: Suspicion, from_ms: int) -> float:

@@ -9,8 +9,8 @@
                  visitor-events       customer-events
                   │    ▲    ▲           ▲     │
                   │    │    └ marks: how far the inputs have come
-                  │    └── weights of   │     └─► customers ──► session-revisions
-                  │        models ──────┼─────┐      │
+                  │    └── learned by   │     └─► customers ──► session-revisions
+                  │  pages, models ─────┼─────┐      │
                sessions ────────────────┘     │      │ corrections, marks
                   │   └──► sessions, enriched-page-views ──────────► rejected-events
                   │                           │      │

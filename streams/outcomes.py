@@ -10,6 +10,7 @@ from schemas.money import format_amount
 from schemas.sessions import ExitReason, Outcome, Session
 from schemas.site_events import Exit
 from schemas.timestamps import format_ms
+from streams.served_tables import ServedTables, learned_rule
 from streams.settings import Settings
 from streams.visitors import Action, Shown, Tail, View
 from streams.visits import Assembled, place
@@ -91,13 +92,21 @@ def is_bot(session: Assembled) -> bool:
     return any(map(_IS_BOT, session.views))
 
 
-def exit_reason(session: Assembled, settings: Settings) -> tuple[ExitReason, str]:
+def exit_reason(
+    session: Assembled, settings: Settings, tables: ServedTables | None = None
+) -> tuple[ExitReason, str]:
     """Why the session ended, and the rule that says so, with its detail.
 
     The first that holds: purchased; registered; handed off at or after the last page view; served by the
-    template of the last page, or by a long read of it; a bot; not observed to the end; else a dead end. That
-    somebody ``bought_later`` stands before the last one, but is known only days after the session was
-    written: it comes as a revision from whoever knows the customer's other channels.
+    template of the last page, or by a long read of it; a bot; not observed to the end; served, by what was
+    learned of reading on the last page; else a dead end. That somebody ``bought_later`` stands before the last
+    one, but is known only days after the session was written: it comes as a revision from whoever knows the
+    customer's other channels.
+
+    Parameters
+    ----------
+    tables
+        What was learned of reading on the site, if anything.
     """
     if session.purchases:
         return "purchased", f"order:{session.purchases[0].latest.status}"
@@ -122,10 +131,21 @@ def exit_reason(session: Assembled, settings: Settings) -> tuple[ExitReason, str
         return "measurement_gap", "session:capped"
     if session.is_cut:
         return "measurement_gap", "session:max_length"
+    if tables is not None and last is not None:
+        rule = learned_rule(session, tables, session.ended_at + settings.hold_ms)
+        if rule is not None:
+            return "served", rule
     return "dead_end", "otherwise"
 
 
-def shown_as(session: Assembled, site: str, visitor_id: str, settings: Settings, revision: int) -> Shown:
+def shown_as(
+    session: Assembled,
+    site: str,
+    visitor_id: str,
+    settings: Settings,
+    revision: int,
+    tables: ServedTables | None = None,
+) -> Shown:
     """Session record and counted exit, as they follow from what is known; no exit without a page view."""
     views = session.views
     page_views = len(views)
@@ -136,7 +156,7 @@ def shown_as(session: Assembled, site: str, visitor_id: str, settings: Settings,
         interactions += tail.interactions - 1
     first, last = (views[0], views[-1]) if views else (None, None)
     outcome = outcome_of(session)
-    reason, rule = exit_reason(session, settings)
+    reason, rule = exit_reason(session, settings, tables)
     amount, currency = revenue_of(session)
     record = Session(
         id=session.session_id,

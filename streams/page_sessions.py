@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from schemas.site_events import Exit, SessionCorrection, SessionExample
 from streams.confirming import Seen, note_session
+from streams.final_exits import last_of
 from streams.page_credits import CreditBook, views_before
 from streams.page_records import (
     PageRecord,
@@ -17,6 +18,8 @@ from streams.page_records import (
     regressions_of,
     site_of,
 )
+from streams.reading_records import SiteReadings
+from streams.readings import ReadingBook
 from streams.settings import HOUR_MS, Settings
 from streams.states import KeyedState
 from streams.visitors import SEPARATOR
@@ -34,6 +37,7 @@ class PageSessions:
     def __init__(self, settings: Settings) -> None:
         self._every_ms = settings.score_every_ms
         self._book = CreditBook(settings)
+        self._readings = ReadingBook(settings)
 
     def count(self, state: KeyedState, example: SessionExample) -> None:
         """Count a closed session: what its views were, which page it ended on, and what it bought."""
@@ -44,8 +48,10 @@ class PageSessions:
         learns = not (example.is_bot or example.capped) and bool(example.views)
         if learns:
             regressions = regressions_of(state, site)
-            _learn(state, of_site, example, regressions, names, records)
+            of_readings: SiteReadings | None = state.get(f"y{site}")
+            _learn(state, of_site, example, regressions, of_readings, names, records)
             self._book.session(state, example, regressions, names, records)
+            self._readings.session(state, example, of_readings, names, records)
             state.put(f"r{site}", regressions)
         _count_exit(state, of_site, site, example.exit, 1, names, records, is_bot=example.is_bot)
         score_ms = next_score(of_site, example.due_ms, self._every_ms)
@@ -74,6 +80,7 @@ def _learn(
     of_site: SiteRecord,
     example: SessionExample,
     regressions: Regressions,
+    of_readings: SiteReadings | None,
     names: dict[str, str],
     records: dict[str, PageRecord],
 ) -> None:
@@ -81,7 +88,7 @@ def _learn(
     site, views, purchased_at = example.site, example.views, example.purchased_at
     source, device = example.source, example.device
     exits, block = regressions.exits, example.due_ms // HOUR_MS
-    last = len(views) if example.exit.reason == "dead_end" else 0
+    last, is_served = last_of(example), example.learned
     templates: list[str] = []
     suspected: dict[str, list[Seen]] = {}
     for position, view in enumerate(views, 1):
@@ -92,7 +99,9 @@ def _learn(
             (record.template, source, device, position == 1, hour_of_week(at)), context_names
         )
         left = 1 if position == last else 0
-        record.totals.add_view(cell.probability, left, block)
+        # Chronic dead ends are those of whom nothing says that they were served.
+        kept = of_readings.kept(record.template) if of_readings is not None and of_readings.shares else 1.0
+        record.totals.add_view(cell.probability * kept, 0 if is_served else left, block)
         since_ms = record.suspicion.since_ms
         if since_ms is not None and at >= since_ms:
             suspected.setdefault(names[view.page], []).append(Seen(position, cell.logit))

@@ -8,7 +8,7 @@ What comes later corrects counts, scores and money, never the evidence that an a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from schemas.site_events import PageMinute, SessionCorrection, SessionExample, SiteEvent
 from schemas.visitor_events import AlertDecided, Deployed, SiteNote
@@ -34,6 +34,8 @@ from streams.page_records import (
 )
 from streams.page_scoring import measure_page, score_pages
 from streams.page_sessions import PageSessions
+from streams.reading_records import READING_TYPES
+from streams.reading_tables import decide_table, gather_page
 from streams.scoping import ScopeJudge
 from streams.settings import Settings
 from streams.site_notes import SiteNotes
@@ -55,11 +57,20 @@ class Pages:
 
     name = "pages"
     log = "site-events"
-    outputs = ("page-scores", "purchase-associations", "dead-end-alerts", "rejected-events")
-    state_types = STATE_TYPES
+    outputs = (
+        "page-scores",
+        "purchase-associations",
+        "dead-end-alerts",
+        "visitor-events",
+        "rejected-events",
+    )
+    state_types: Mapping[str, type] = STATE_TYPES | READING_TYPES
     # Of the first there was no release: what it had learned is not carried over. From the fifth on, time at a site
-    # is that of customers as well: who knows nothing of them would wait for it for ever, and has to refuse.
-    state_format = StateFormat(6, {2: unchanged, 3: with_expected_purchases, 4: unchanged, 5: with_levels})
+    # is that of customers as well: who knows nothing of them would wait for it for ever, and has to refuse. The
+    # seventh has readings.
+    state_format = StateFormat(
+        7, {2: unchanged, 3: with_expected_purchases, 4: unchanged, 5: with_levels, 6: unchanged}
+    )
     record_type = SiteEvent
 
     def __init__(self, settings: Settings, detector: DetectorSettings | None = None) -> None:
@@ -131,6 +142,11 @@ class Pages:
         if kind == "i":
             forget_deploys(context.state, key, deadline_ms)
             return ()
+        if kind == "j":
+            gather_page(context.state, key, deadline_ms)
+            return ()
+        if kind == "y":
+            return decide_table(context, key, deadline_ms)
         if kind == "a":
             return associate(context.state, key[1:], deadline_ms)
         return score_pages(context.state, key[1:], deadline_ms)

@@ -11,7 +11,9 @@ from typing import NamedTuple
 
 from schemas.sessions import Session
 from schemas.site_events import ExampleAction, ExampleView, Exit, SessionCorrection, SessionExample
+from streams.engagement import engaged_buckets
 from streams.outcomes import shown_as
+from streams.served_tables import ServedTables
 from streams.settings import Settings
 from streams.stages import Context, Output
 from streams.visitors import Action, Shown, Visit, Visitor
@@ -31,6 +33,11 @@ class Writing(NamedTuple):
     def hold_ms(self) -> int:
         """How long after its last click a session may still grow or get an order."""
         return self.settings.hold_ms
+
+    @property
+    def tables(self) -> ServedTables | None:
+        """What was learned of reading on the site, None where that is nothing or is not to count."""
+        return self.context.state.get(f"r{self.site}") if self.settings.learn_served else None
 
 
 def write_revisions(
@@ -78,6 +85,7 @@ def close(writing: Writing, visit: Visit, session: Assembled) -> list[Output]:
     if visit.revision == 1:
         writing.context.count("sessions_closed", record.outcome or "none")
         writing.context.count("exits", record.exit_reason or "")
+        writing.context.count("exit_rules", (record.exit_rule or "").partition(":")[0])
         if record.capped:
             writing.context.count("capped")
     else:
@@ -87,7 +95,7 @@ def close(writing: Writing, visit: Visit, session: Assembled) -> list[Output]:
         outputs.extend(_correct(writing, visit.session_id, old, new, session))
     elif new.exit is not None:
         visit.is_exampled = True
-        outputs.append(_to_site(_example(writing, session, new.exit, bool(record.is_bot), due_ms)))
+        outputs.append(_to_site(_example(writing, session, new, new.exit, due_ms)))
     return outputs
 
 
@@ -117,10 +125,10 @@ def _retract(writing: Writing, visitor: Visitor, visit: Visit, session: Assemble
 
 
 def _shown(writing: Writing, session: Assembled, revision: int) -> Shown:
-    return shown_as(session, writing.site, writing.visitor_id, writing.settings, revision)
+    return shown_as(session, writing.site, writing.visitor_id, writing.settings, revision, writing.tables)
 
 
-def _example(writing: Writing, session: Assembled, exit_: Exit, is_bot: bool, due_ms: int) -> SessionExample:
+def _example(writing: Writing, session: Assembled, new: Shown, exit_: Exit, due_ms: int) -> SessionExample:
     views = session.views
     first = views[0]
     return SessionExample(
@@ -130,7 +138,7 @@ def _example(writing: Writing, session: Assembled, exit_: Exit, is_bot: bool, du
         due_ms=due_ms,
         source=first.source,
         device=first.device,
-        is_bot=is_bot,
+        is_bot=bool(new.session.is_bot),
         returning=session.is_returning,
         views=_views(session),
         actions=tuple(
@@ -142,11 +150,15 @@ def _example(writing: Writing, session: Assembled, exit_: Exit, is_bot: bool, du
         purchased_at=_purchased_at(session),
         known_customer=first.customer_id is not None,
         capped=session.tail is not None,
+        learned=(new.session.exit_rule or "").startswith("learned:"),
     )
 
 
 def _views(session: Assembled) -> tuple[ExampleView, ...]:
-    return tuple(ExampleView(view.occurred_at, view.page, view.template) for view in session.views)
+    return tuple(
+        ExampleView(view.occurred_at, view.page, view.template, engaged)
+        for view, engaged in zip(session.views, engaged_buckets(session.clicks), strict=True)
+    )
 
 
 def _purchased_at(session: Assembled) -> int | None:

@@ -102,7 +102,9 @@ def _first_after(links: list[Identity], ended_at: int) -> str | None:
 
 def _summary(writing: Writing, told: Told, *, retracted: bool = False) -> Output:
     session = told.session
-    shown = shown_as(session, writing.site, writing.visitor_id, writing.settings, told.revision)
+    shown = shown_as(
+        session, writing.site, writing.visitor_id, writing.settings, told.revision, writing.tables
+    )
     record = shown.session
     origin = writing.context.origin()
     summary = SessionSummary(

@@ -13,6 +13,7 @@ from schemas.visitor_events import (
     AlertDecided,
     Deployed,
     ModelWeights,
+    ServedTable,
     VisitorEvent,
     VisitorIdentity,
     VisitorInteraction,
@@ -26,6 +27,7 @@ from streams.page_minutes import OpenMinute, add_differences, send_minute
 from streams.rejections import refused
 from streams.revisions import Writing, write_revisions
 from streams.scoring import SiteWeights
+from streams.served_tables import ServedTables, keep_table
 from streams.session_summaries import summaries_of, tell_customers
 from streams.settings import MINUTE_MS, Settings
 from streams.site_notes import passed_on
@@ -59,7 +61,7 @@ from streams.visits import (
     resegment,
 )
 
-STATE_TYPES: dict[str, type] = {"v": Visitor, "m": OpenMinute, "w": SiteWeights}
+STATE_TYPES: dict[str, type] = {"v": Visitor, "m": OpenMinute, "w": SiteWeights, "r": ServedTables}
 """First character of a state key to the type of its record."""
 
 _KINDS: dict[type, tuple[str, Callable[[Any], Any] | None]] = {
@@ -99,7 +101,8 @@ class Sessions:
     ----------
     state_types
         ``v``, site and visitor: a `Visitor`, deleted a retention after its last session closed. ``m``, site,
-        minute and page: an `OpenMinute`. ``w`` and site: the latest `SiteWeights`.
+        minute and page: an `OpenMinute`. ``w`` and site: the latest `SiteWeights`. ``r`` and site: its
+        `ServedTables`, deleted a retention after the last of them was empty.
     """
 
     name = "sessions"
@@ -107,8 +110,10 @@ class Sessions:
     outputs = ("sessions", "enriched-page-views", "customer-events", "site-events", "rejected-events")
     state_types = STATE_TYPES
     # From the fifth on, marks tell of the inputs that decisions and deploys come by: who does not read them would
-    # wait for them for ever, and has to refuse.
-    state_format = StateFormat(5, {1: _without_weights, 2: unchanged, 3: unchanged, 4: unchanged})
+    # wait for them for ever, and has to refuse. The sixth has tables of what was learned of reading.
+    state_format = StateFormat(
+        6, {1: _without_weights, 2: unchanged, 3: unchanged, 4: unchanged, 5: unchanged}
+    )
     record_type = VisitorEvent
 
     def __init__(self, settings: Settings, partitions: int, customers: int) -> None:
@@ -124,6 +129,9 @@ class Sessions:
         """Fold one event into its visitor."""
         if record.__class__ is ModelWeights:
             keep_weights(context, record)
+            return ()
+        if record.__class__ is ServedTable:
+            keep_table(context, record, self._settings)
             return ()
         topic, keep = _KINDS[record.__class__]
         at = record.occurred_at
@@ -149,9 +157,12 @@ class Sessions:
         return self._fact(context, key, visitor, record, keep(record))
 
     def due(self, context: Context, key: str, deadline_ms: int) -> Iterable[Output]:
-        """Send a minute; or close a visitor's sessions, and free what no event can touch any more."""
+        """Send a minute, or close a visitor's sessions; free what no event can touch any more."""
         if key[0] == "m":
             return send_minute(context, key, deadline_ms)
+        if key[0] == "r":
+            context.state.delete(key)
+            return ()
         visitor: Visitor = context.state.get(key)
         visits = visitor.visits
         if len(visits) == 1 and not visits[0].is_closed and not visitor.facts:

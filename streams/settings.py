@@ -65,6 +65,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Templates on which leaving is being served.
     reading_templates, reading_ms
         Templates of long reads, and the time on page (≥) from which leaving there is being served.
+    learn_served
+        Learn on which pages leaving after long reading is being served, and judge by it where no rule says
+        anything.
     pseudonymise
         Replace visitor and customer ids by keyed hashes at the door.
     score_every_ms
@@ -100,6 +103,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     served_templates: tuple[str, ...] = ("help", "account", "order_tracking")
     reading_templates: tuple[str, ...] = ("content",)
     reading_ms: int = 60 * SECOND_MS
+    learn_served: bool = True
     pseudonymise: bool = True
     score_every_ms: int = HOUR_MS
     associate_every_ms: int = DAY_MS

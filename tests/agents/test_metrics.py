@@ -39,6 +39,8 @@ def test_counts_of_a_stage_become_metrics_and_are_emptied(server: metrics.Server
             ("late", ""): 3,
             ("sessions_closed", "purchased"): 4,
             ("exits", "dead_end"): 6,
+            ("exit_rules", "learned"): 11,
+            ("served_tables", "late"): 12,
             ("session_revisions", "retracted"): 7,
             ("alert_decisions", "mute"): 8,
             ("alert_decisions", "Ann"): 9,
@@ -56,6 +58,8 @@ def test_counts_of_a_stage_become_metrics_and_are_emptied(server: metrics.Server
     assert grew('culdesac_late_events_total{stage="sessions"}') == 3
     assert grew('culdesac_closed_sessions_total{outcome="purchased"}') == 4
     assert grew('culdesac_closed_session_exits_total{reason="dead_end"}') == 6
+    assert grew('culdesac_closed_session_exit_rules_total{rule="learned"}') == 11
+    assert grew('culdesac_served_tables_total{arrived="late"}') == 12
     assert grew('culdesac_session_revisions_total{status="retracted"}') == 7
     assert grew('culdesac_alert_decisions_total{action="mute"}') == 8
     assert grew('culdesac_alert_decisions_total{action="other"}') == 9

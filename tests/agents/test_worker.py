@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from agents.broker import EmbeddedKafka
-from streams.settings import HOUR_MS, Settings
+from streams.event_files import FileEvent
+from streams.settings import DAY_MS, HOUR_MS, Settings
 from tests.agents.product import (
     COMPARED,
     Deployment,
@@ -23,8 +24,10 @@ from tests.agents.product import (
     replayed,
     shop_events,
 )
+from tests.streams.made_up_customers import BEGINNING as CUSTOMERS_BEGIN
 from tests.streams.made_up_customers import SETTINGS as MADE_UP
 from tests.streams.made_up_customers import made_up_events
+from tests.streams.reading_sites import made_up_site
 
 SETTINGS = Settings(warm_up_ms=3 * HOUR_MS)
 ENVIRONMENT = {"CULDESAC_WARM_UP": "3h"}
@@ -79,15 +82,28 @@ def test_kafka_equals_replay(deployment: Deployment) -> None:
     assert differences(expected, final(deployment.read(COMPARED))) == {}
 
 
-def test_customers_who_buy_later_are_the_same_on_kafka_also_after_a_kill(deployment: Deployment) -> None:
+def at(event: FileEvent) -> float:
+    """Days since the made-up customers began."""
+    assert event.occurred_at is not None
+    return (event.occurred_at - CUSTOMERS_BEGIN) / DAY_MS
+
+
+def test_who_buys_later_and_who_has_read_are_the_same_on_kafka_also_after_a_kill(
+    deployment: Deployment,
+) -> None:
     deployment.environment |= {
         "CULDESAC_SITE": MADE_UP.site, "CULDESAC_BOUGHT_LATER": "2d", "CULDESAC_PSEUDONYMISE": "false",
     }  # fmt: skip
     del deployment.environment["CULDESAC_WARM_UP"]
-    events = made_up_events(4)
+    # Beside them a site whose recipes are read: what is learned of it in a week reaches all partitions before it
+    # holds.
+    read = [event for event in made_up_site(4, 9, 100, beginning=CUSTOMERS_BEGIN).events if at(event) < 8.9]
+    events = sorted([*made_up_events(4), *read], key=at)
     expected = final(replayed(events, MADE_UP))
     assert len(expected["session-revisions"]) > 15
-    middle = len(events) // 2
+    rules = Counter(record["exit_rule"] for record in expected["sessions"].values())
+    assert rules["learned:60s"] > 10
+    middle = sum(at(event) < 7.6 for event in events)
     worker = deployment.worker()
     deployment.publish(events[:middle])
     deployment.wait_until_done()

@@ -15,11 +15,12 @@ from schemas.purchase_associations import PurchaseAssociation
 from schemas.rejected_events import RejectedEvent
 from schemas.site_events import Cell, ExampleView, Exit, PageMinute, SessionCorrection, SessionExample
 from schemas.timestamps import parse_time
-from schemas.visitor_events import AlertDecided, Deployed, SiteNote
+from schemas.visitor_events import AlertDecided, Deployed, ServedTable, SiteNote
 from streams.detection import DetectorSettings
 from streams.pages import Pages
 from streams.processors import Fence, LogProcessor
 from streams.settings import HOUR_MS, MINUTE_MS, Settings
+from streams.stages import EVERY_PARTITION
 
 BEGINNING = 1_700_000_000_000 // HOUR_MS * HOUR_MS
 """Start of an hour."""
@@ -157,6 +158,7 @@ class Run:
         self.scores: list[PageScore] = []
         self.associations: list[PurchaseAssociation] = []
         self.rejected: list[RejectedEvent] = []
+        self.tables: list[ServedTable] = []
 
     def send(self, *records: Record, partition: int = 0) -> Run:
         """Append records of one partition, each as if from a record of its own there."""
@@ -213,6 +215,10 @@ class Run:
     def _apply(self, value: bytes) -> None:
         for output in self.processor.apply(self.offset, BEGINNING, value):
             assert output.topic in self.stage.outputs
+            if output.topic == "visitor-events":
+                assert output.partition == EVERY_PARTITION
+                self.tables.append(output.value)
+                continue
             encoded = msgspec.json.encode(output.value)
             assert output.id == output.value.id
             if output.topic == "rejected-events":

@@ -83,6 +83,19 @@ def life(run: Run) -> list[str]:
     return [alert.status for alert in run.alerts if alert.status != "updated"]
 
 
+def as_learned(records: list[Record], from_minute: int, until_minute: int) -> list[Record]:
+    """Let exits of some minutes be served, by what was learned of reading."""
+    began, ended = (BEGINNING + number * MINUTE_MS for number in (from_minute, until_minute))
+    learned: list[Record] = []
+    for record in records:
+        ends = isinstance(record, SessionExample) and record.exit.template == "sizes"
+        if isinstance(record, SessionExample) and ends and began <= record.views[-1].occurred_at < ended:
+            exit_ = msgspec.structs.replace(record.exit, reason="served")
+            record = msgspec.structs.replace(record, exit=exit_, learned=True)
+        learned.append(record)
+    return learned
+
+
 def first(run: Run, status: str) -> DeadEndAlert:
     """The first revision of a status."""
     return next(alert for alert in run.alerts if alert.status == status)
@@ -106,6 +119,29 @@ def test_a_broken_page_is_confirmed_once_and_stays_so(broken: Run) -> None:
     assert {alert.confirmed_at for alert in broken.alerts[index:]} == {confirmed.confirmed_at}
     assert len(broken.alerts[index:]) > 3
     assert [alert.revision for alert in broken.alerts] == list(range(1, len(broken.alerts) + 1))
+
+
+@pytest.mark.parametrize(
+    ("from_minute", "until_minute"),
+    [(0, MANY + 240), (BROKEN_FROM, MANY + 240), (0, BROKEN_FROM), (BROKEN_FROM + 20, BROKEN_FROM + 70)],
+)
+def test_what_is_learned_of_reading_neither_confirms_nor_withdraws(
+    broken: Run, from_minute: int, until_minute: int
+) -> None:
+    # A table begins to hold, or holds no more: as many as before are lost.
+    mended = visits(BROKEN_FROM + 180, BROKEN_FROM + 420)
+    records = [*QUIET, *visits(BROKEN_FROM, BROKEN_FROM + 180, exits=9), *mended]
+    run = play(Run(), as_learned(records, from_minute, until_minute))
+    assert life(run) == ["opened", "confirmed", "resolved"]
+    for found, expected in zip(run.alerts, broken.alerts, strict=True):
+        assert (found.final_exits, found.expected_final_exits) == (
+            expected.final_exits,
+            expected.expected_final_exits,
+        )
+        assert found.updated_at == expected.updated_at
+    assert (
+        run.last_scores()[page_of("sizes")].excess_exits < broken.last_scores()[page_of("sizes")].excess_exits
+    )
 
 
 def test_views_count_when_those_who_go_on_have_ended_as_well(broken: Run) -> None:

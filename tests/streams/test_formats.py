@@ -21,9 +21,9 @@ STAGES = {
 }
 
 LAYOUTS: Mapping[str, tuple[int, str]] = {
-    "sessions": (5, "8338fbfccfda"),
+    "sessions": (6, "67acbd16aad9"),
     "customers": (1, "4e19ebadcd78"),
-    "pages": (6, "29db9c147736"),
+    "pages": (7, "480870297c6a"),
     "models": (3, "5bfc70ddffe5"),
 }
 """Stage to the number of its format and a digest of its layout."""
