@@ -1,13 +1,13 @@
 """Calibration: the threshold and the noise margin that keep false alerts within a budget, from a site's own past.
 
-Evidence that rises and falls again is an excursion. How many a week come up to each of some levels tells what a
-threshold there would have cost: between levels their number falls off exponentially (peaks over a threshold:
-Pickands, 1975, *Statistical Inference Using Extreme Order Statistics*), and the threshold is where it falls below
-the budget.
+Evidence that rises and falls again is an excursion. How many a week come up to each of some levels, and by how much
+those rise beyond the last, tells what a threshold there would have cost: beyond a high level their number falls off
+exponentially, to 1/e in their mean excess (peaks over a threshold: Pickands, 1975, *Statistical Inference Using
+Extreme Order Statistics*), and the threshold is where it falls below the budget.
 
-What rises as high as faults do and stays is a fault, and is not counted, nor is what no threshold would have kept
-back, or what somebody has acknowledged: a site must not grow deaf by having many. But what is over within hours and
-nobody cared for is what this site does by itself, as is what was dismissed.
+What rises as high as faults do and stays is a fault, and is not counted, nor is what somebody has acknowledged, or
+an alert about something wider: a site must not grow deaf by having many. But what is over within hours on a page
+and nobody cared for is what this site does by itself, as is what was dismissed.
 
 Where numbers fall off slowly, single hours are noisier than the noise that was learned: then the margin grows too.
 """
@@ -23,14 +23,16 @@ from streams.evidence import HOUR_MS, DetectorSettings, SiteState
 from streams.settings import DAY_MS
 from streams.symptoms import Suspicion
 
-LEVELS = (4.0, 6.0, 8.0, 12.0, 16.0)
+LEVELS = (4.0, 6.0, 8.0)
 """Levels of evidence to which excursions are counted."""
-FAULTS_ABOVE, SHORT_MS = 8.0, 8 * HOUR_MS
+FAULTS_ABOVE, SHORT_MS = LEVELS[-1], 8 * HOUR_MS
 """What rises higher and lasts longer (>) is a fault."""
-PRIOR = (30.0, 2.0, 0.4, 0.02, 0.001)
+PRIOR = (30.0, 2.0, 0.4)
 PRIOR_DAYS = 3.0
 """Excursions that are counted in at the beginning, and in how many days: more of the great ones than on made-up
 shops with usual noise, so that it begins strictly and becomes quicker where a site has shown that it is quiet."""
+EXCESS_PRIOR, EXCESS_COUNT = 1.5, 3.0
+"""Mean excess over the last level, in nats, and of how many excursions it is known at the beginning."""
 KEPT = 0.95
 """What counts keep a day: half of them are of the last two weeks."""
 PACE_MS = 6 * HOUR_MS
@@ -51,6 +53,8 @@ class Calibration(msgspec.Struct, array_like=True):
     ----------
     reached
         Excursions that came up to each level, fading.
+    excess
+        By how much in all those rose beyond the last level that came up to it (nats), fading alike.
     days, period
         How many days they come from, fading alike; number of the period that runs, None before the first.
     threshold, margin_noise
@@ -58,6 +62,7 @@ class Calibration(msgspec.Struct, array_like=True):
     """
 
     reached: list[float] = msgspec.field(default_factory=lambda: [0.0] * len(LEVELS))
+    excess: float = 0.0
     days: float = 0.0
     period: int | None = None
     threshold: float = 0.0
@@ -72,14 +77,17 @@ class Calibration(msgspec.Struct, array_like=True):
         >>> for top, hours in ((3.0, 1), (4.5, 1), (6.5, 20), (14.0, 2), (40.0, 12)):
         ...     calibration.count(top, hours * HOUR_MS)
         >>> calibration.reached
-        [3.0, 2.0, 1.0, 1.0, 0.0]
+        [3.0, 2.0, 1.0]
+        >>> calibration.excess
+        6.0
         """
-        # What rises above all thresholds is an alert whatever follows from it.
-        if top > MAX_THRESHOLD or (top > FAULTS_ABOVE and lasted_ms > SHORT_MS):
+        if top > FAULTS_ABOVE and lasted_ms > SHORT_MS:
             return
+        top = min(top, MAX_THRESHOLD)
         for number, level in enumerate(LEVELS):
             if top > level:
                 self.reached[number] += 1.0
+        self.excess += max(0.0, top - LEVELS[-1])
 
     def begin_period(self, minute_ms: int, budget: float, part: float = 1.0) -> None:
         """Take a minute's time; where a period begins, set the threshold anew.
@@ -95,12 +103,12 @@ class Calibration(msgspec.Struct, array_like=True):
         --------
         After quiet weeks it is near the least threshold, after noisy ones it is not.
 
-        >>> quiet = Calibration([20.0, 1.0, 0.0, 0.0, 0.0], 14.0, 55)
-        >>> noisy = Calibration([60.0, 35.0, 20.0, 3.0, 0.0], 14.0, 55)
+        >>> quiet = Calibration([20.0, 1.0, 0.0], 0.0, 14.0, 55)
+        >>> noisy = Calibration([60.0, 35.0, 20.0], 50.0, 14.0, 55)
         >>> quiet.begin_period(14 * DAY_MS, 1.0), noisy.begin_period(14 * DAY_MS, 1.0)
         (None, None)
         >>> quiet.threshold, noisy.threshold, noisy.margin_noise
-        (7.5, 12.75, 1.5)
+        (7.5, 15.75, 2.0)
         """
         period = minute_ms // PACE_MS
         if self.period is not None:
@@ -109,29 +117,32 @@ class Calibration(msgspec.Struct, array_like=True):
                 return
             kept = KEPT ** (passed * PACE_MS / DAY_MS)
             self.reached = [count * kept for count in self.reached]
+            self.excess *= kept
             # In a time in which nobody came nothing was seen.
             self.days = self.days * kept + PACE_MS / DAY_MS
         self.period = period
         weeks = (self.days + PRIOR_DAYS) / 7.0
         a_week = [(count + usual) / weeks for count, usual in zip(self.reached, PRIOR, strict=True)]
         # Coarse, so that few detectors stand for all periods.
-        wanted = round(4.0 * level_of(a_week, SPARED * budget * part)) / 4.0
+        mean = (self.excess + EXCESS_COUNT * EXCESS_PRIOR) / (self.reached[-1] + EXCESS_COUNT)
+        wanted = round(4.0 * level_of(a_week, mean, SPARED * budget * part)) / 4.0
         self.threshold = min(MAX_THRESHOLD, max(least_threshold(budget), wanted))
-        falls = (FAULTS_ABOVE - LEVELS[0]) / log(a_week[0] / a_week[LEVELS.index(FAULTS_ABOVE)])
+        falls = (FAULTS_ABOVE - LEVELS[0]) / log(a_week[0] / a_week[-1])
         heavy = max(0.0, min(1.0, (falls - HEAVY) / (HEAVIEST - HEAVY)))
         self.margin_noise = 1.0 + round(10.0 * heavy) / 10.0
 
 
-def level_of(a_week: Sequence[float], most: float) -> float:
+def level_of(a_week: Sequence[float], mean_excess: float, most: float) -> float:
     """Give the evidence to which so many excursions a week come up.
 
-    Between levels, and beyond the last as between the last two, the logarithm is taken for linear.
+    Between levels the logarithm of their number is linear; beyond the last it falls by one in the mean excess.
 
-    >>> level_of([100.0, 10.0, 1.0, 0.01, 0.0001], 10.0), level_of([100.0, 10.0, 1.0, 0.01, 0.0001], 1e-6)
-    (6.0, 20.0)
+    >>> level_of([100.0, 10.0, 1.0], 2.0, 10.0), round(level_of([100.0, 10.0, 1.0], 2.0, 0.1), 1)
+    (6.0, 12.6)
     """
-    last = len(LEVELS) - 1
-    at = next((n for n in range(1, last + 1) if a_week[n] <= most), last)
+    at = next((n for n in range(1, len(LEVELS)) if a_week[n] <= most), None)
+    if at is None:
+        return LEVELS[-1] + mean_excess * log(a_week[-1] / most)
     low, high = LEVELS[at - 1], LEVELS[at]
     fall = log(a_week[at - 1] / a_week[at]) if a_week[at - 1] > a_week[at] else 1e-9
     return low + (high - low) * log(a_week[at - 1] / most) / fall

@@ -83,7 +83,7 @@ class DetectorSettings(msgspec.Struct, frozen=True, kw_only=True):
     threshold: float = 8.0
     watch: float = 6.0
     close: float = 4.0
-    recover: float = 4.0
+    recover: float = 3.5
     left_out: float = 9.0
     margin: float = 0.1
     margin_effect: float = 1.0

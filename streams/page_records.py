@@ -10,7 +10,7 @@ import msgspec
 from schemas.marks import UNKNOWN_MS
 from schemas.site_events import Cell, PageMinute, SessionCorrection, SessionExample
 from streams.association_records import PageNames, SiteAssociations
-from streams.calibrations import LEVELS, PACE_MS, Calibration
+from streams.calibrations import PACE_MS, Calibration
 from streams.cell_regressions import CellRegression
 from streams.credits import PageCredit, PurchaseModel
 from streams.evidence import DecayedSums, PageState, SiteState, TemplateState
@@ -313,9 +313,26 @@ def with_levels(key: str, deadline_ms: int | None, record: Any) -> tuple[int | N
     place = {"s": 8, "h": 7}.get(key[0])
     if place is not None and len(record) > place:
         low, high, days, day, *rest = record[place]
-        reached = [low + high, high] + [0.0] * (len(LEVELS) - 2)
+        reached = [low + high, high, 0.0, 0.0, 0.0]
         period = None if day is None else day * DAY_MS // PACE_MS
         record = [*record[:place], [reached, days, period, *rest], *record[place + 1 :]]
+    return deadline_ms, record
+
+
+def with_excess(key: str, deadline_ms: int | None, record: Any) -> tuple[int | None, Any]:
+    """Upgrade a row of format 6: of great excursions it is known by how much they rise, and no more to which level.
+
+    >>> row = [0, 1, 2, 3, 4, 5, 6, 7, [[9.0, 5.0, 3.0, 1.0, 0.0], 14.0, 55, 8.0, 1.0]]
+    >>> with_excess("sshop", 5, row)[1][8]
+    [[9.0, 5.0, 3.0], 8.5, 14.0, 55, 8.0, 1.0]
+    """
+    place = {"s": 8, "h": 7}.get(key[0])
+    if place is not None and len(record) > place:
+        reached, *rest = record[place]
+        low, high, highest = reached[2] - reached[3], reached[3] - reached[4], reached[4]
+        # Somewhere in the middle between two levels: 8, 12 and 16 they were.
+        excess = 1.5 * low + 5.5 * high + 10.0 * highest
+        record = [*record[:place], [reached[:3], excess, *rest], *record[place + 1 :]]
     return deadline_ms, record
 
 

@@ -29,6 +29,7 @@ from streams.page_records import (
     next_score,
     page_of,
     site_of,
+    with_excess,
     with_expected_purchases,
     with_levels,
 )
@@ -69,7 +70,7 @@ class Pages:
     # is that of customers as well: who knows nothing of them would wait for it for ever, and has to refuse. The
     # seventh has readings.
     state_format = StateFormat(
-        7, {2: unchanged, 3: with_expected_purchases, 4: unchanged, 5: with_levels, 6: unchanged}
+        7, {2: unchanged, 3: with_expected_purchases, 4: unchanged, 5: with_levels, 6: with_excess}
     )
     record_type = SiteEvent
 

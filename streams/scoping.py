@@ -65,6 +65,9 @@ class ScopeJudge:
             status = follow(context, record, counts, verdict, event, due_ms, of_all)
             if is_half_warm:
                 is_over = status in OVER
+                if is_over:
+                    # Noise of single pages is little in many together: it was something, unless it is dismissed.
+                    record.top = 0.0
                 note_excursion(
                     blame.wide.calibration,
                     record,

@@ -57,17 +57,27 @@ def test_who_bears_more_alerts_gets_them_sooner() -> None:
     assert strict > usual > lax
 
 
-@pytest.mark.parametrize(("lasted", "counts"), [(SHORT_MS, True), (SHORT_MS + 1, False)])
-def test_faults_that_stay_do_not_raise_it_and_what_is_over_soon_does(lasted: int, counts: bool) -> None:
+@pytest.mark.parametrize(
+    ("top", "lasted", "counts"),
+    [
+        (MAX_THRESHOLD, SHORT_MS, True),
+        (MAX_THRESHOLD, SHORT_MS + 1, False),
+        (MAX_THRESHOLD + 9.0, SHORT_MS, True),
+    ],
+)
+def test_what_stays_does_not_raise_it_and_what_is_over_soon_does_though_not_without_bounds(
+    top: float, lasted: int, counts: bool
+) -> None:
     calibration = Calibration()
-    calibration.count(24.0, lasted)
+    calibration.count(top, lasted)
     assert calibration.reached == [float(counts)] * len(LEVELS)
+    assert calibration.excess == (MAX_THRESHOLD - LEVELS[-1]) * counts
 
 
 def test_what_never_rose_as_high_as_a_fault_counts_however_long_it_was() -> None:
     calibration = Calibration()
     calibration.count(8.0, 99 * HOUR_MS)
-    assert calibration.reached == [1.0, 1.0, 0.0, 0.0, 0.0]
+    assert calibration.reached == [1.0, 1.0, 0.0]
 
 
 def test_what_was_long_ago_fades() -> None:
@@ -89,10 +99,23 @@ def test_a_fault_lasts_until_no_more_is_lost() -> None:
 COUNTS = st.lists(st.floats(0.0, 1e6), min_size=len(LEVELS), max_size=len(LEVELS))
 
 
-@given(COUNTS, st.floats(1e-6, 1e6))
-def test_fewer_excursions_come_up_to_a_level_that_is_higher(counts: list[float], most: float) -> None:
+@given(COUNTS, st.floats(0.1, 12.0), st.floats(1e-6, 1e6))
+def test_fewer_excursions_come_up_to_a_level_that_is_higher(
+    counts: list[float], mean: float, most: float
+) -> None:
     falling = [1e-6 + sum(counts[number:]) for number in range(len(LEVELS))]
-    assert level_of(falling, most) >= level_of(falling, 2 * most)
+    assert level_of(falling, mean, most) >= level_of(falling, mean, 2 * most)
+
+
+def test_one_great_excursion_raises_it_less_than_many() -> None:
+    none, one, many = (after(7, [4.5], 1.0) for _ in range(3))
+    one.count(18.0, HOUR_MS)
+    for _ in range(7):
+        many.count(18.0, HOUR_MS)
+    for calibration in (none, one, many):
+        calibration.begin_period(7 * DAY_MS + PACE_MS, 1.0)
+    assert none.threshold + 1.0 < one.threshold < 14.0
+    assert many.threshold == MAX_THRESHOLD
 
 
 @given(
