@@ -19,8 +19,10 @@ from streams.calibrations import (
     level_of,
 )
 from streams.evidence import DetectorSettings, SiteState
+from streams.following import note_excursion
+from streams.page_records import PageRecord
 from streams.settings import DAY_MS, HOUR_MS
-from streams.symptoms import Bucket, Suspicion
+from streams.symptoms import Bucket, MinuteCounts, Suspicion
 
 
 def after(days: int, tops: list[float], budget: float = 1.0, hours: int = 1) -> Calibration:
@@ -78,6 +80,18 @@ def test_what_never_rose_as_high_as_a_fault_counts_however_long_it_was() -> None
     calibration = Calibration()
     calibration.count(8.0, 99 * HOUR_MS)
     assert calibration.reached == [1.0, 1.0, 0.0]
+
+
+@pytest.mark.parametrize(("usual", "counts"), [(True, 1.0), (False, 0.0)])
+def test_what_belongs_to_something_wider_does_not_count(usual: bool, counts: float) -> None:
+    calibration, record = Calibration(), PageRecord("product")
+    rising = record.suspicion
+    rising.gather(MinuteCounts(views=9, stalls=9), 4.0, 0)
+    note_excursion(calibration, record, rising, None, 7.0, is_usual=True)
+    note_excursion(calibration, record, rising, None, 6.0, is_usual=usual)
+    record.suspicion = Suspicion()
+    note_excursion(calibration, record, rising, None, 0.0, is_usual=True)
+    assert calibration.reached == [counts, counts, 0.0]
 
 
 def test_what_was_long_ago_fades() -> None:

@@ -269,15 +269,23 @@ def test_what_opens_again_is_provisional_again() -> None:
     assert first(run, "confirmed").confirmed_at != run.alerts[-1].confirmed_at
 
 
-def test_a_page_that_is_bad_from_birth_is_measured_by_its_template() -> None:
+@pytest.mark.parametrize(
+    ("exits", "said"), [(9, ["opened", "confirmed"]), (5, [])], ids=["bad", "read for long"]
+)
+def test_a_page_with_nine_of_ten_stalls_from_birth_waits_for_its_sessions(
+    exits: int, said: list[str]
+) -> None:
     born = 26 * 60
     peers = [
         record
         for name in ("belts", "boots")
         for record in visits(0, born + 180, page=name, template="shoes", every=5)
     ]
-    run = play(Run(), [*peers, *visits(born, born + 180, exits=9, template="shoes")])
-    assert life(run) == ["opened", "confirmed"]
+    stalling = visits(born, born + 180, exits=exits, pausing=9 - exits, template="shoes")
+    run = play(Run(), [*peers, *stalling])
+    assert life(run) == said
+    for alert in run.alerts[:1]:
+        assert ms(alert.opened_at) > born * MINUTE_MS + GAP_MS + SETTLE_MS
 
 
 def test_what_is_kept_of_sessions_is_forgotten_with_the_suspicion() -> None:
