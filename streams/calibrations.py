@@ -71,6 +71,9 @@ class Calibration(msgspec.Struct, array_like=True):
     def count(self, top: float, lasted_ms: int) -> None:
         """Count an excursion that is over: its greatest evidence, and for how long more was lost than usual (ms).
 
+        Faults (evidence above 8 for longer than 8 h) don't count. What rises above the greatest threshold counts as
+        if it came up to that.
+
         Examples
         --------
         >>> calibration = Calibration()

@@ -57,6 +57,10 @@ class ScopeJudge:
         is_half_warm = self._is_warm(blame, minute, self._warm_ms // 2)
         teaches = blame.teaches(minute.minute_ms)
         for scope, counts, record, verdict in judged:
+            if is_mended and record.alert is None and record.suspicion.since_ms is None:
+                # What the verdict rests on has just been forgotten.
+                state.put(blame.scope_key(scope), record)
+                continue
             event: Event | None = verdict.event
             opens = event in ("open", "open_new")
             if opens and (is_mended or not blame.is_scope(scope, verdict.evidence)):

@@ -9,13 +9,14 @@ import pytest
 from schemas.dead_end_alerts import DeadEndAlert
 from schemas.site_events import Cell, PageMinute
 from streams.blame import Blame
+from streams.calibrations import LEVELS
 from streams.evidence import DecayedSums
 from streams.memory_states import MemoryState
-from streams.page_records import STATE_TYPES, PageRecord, ScopeRecord
+from streams.page_records import STATE_TYPES, PageRecord, ScopeRecord, ScopesRecord
 from streams.scopes import place_of
 from streams.settings import HOUR_MS, MINUTE_MS
 from streams.symptoms import MinuteCounts
-from tests.streams.site_logs import BROKEN_FROM, HORIZON_MS, REST, Run, minute, ms
+from tests.streams.site_logs import BROKEN_FROM, HORIZON_MS, REST, SITE, Run, minute, ms
 
 PAGES = {
     "boots": "product", "coats": "product", "hats": "product", "belts": "product",
@@ -95,6 +96,9 @@ def test_one_fault_is_one_alert_about_what_is_broken(name: str) -> None:
     assert ms(resolved.updated_at) <= began + 80 * MINUTE_MS
     assert opened.views >= opened.exits > opened.expected_exits
     assert run.processor.context.gauges["open_alerts", ""] == 0
+    # Whatever else moved with it was no noise, and makes no scope deaf.
+    wide: ScopesRecord = run.processor.context.state.get(f"h{SITE}")
+    assert wide.calibration.reached == [0.0] * len(LEVELS)
     assert run.end().kinds_left() == REST
 
 
