@@ -179,7 +179,7 @@ class Blame:
         is_held = bool(self.wide.open) and self.holds(at_ms)
         if is_held or mine.residual <= 0.0:  # then what was before still outweighs what is now
             return False
-        if self._is_accounted_for(scope, record):
+        if self.is_accounted_for(scope, record):
             return False
         doubtful: set[Place] = {"inside"} if evidence > CERTAIN else {"inside", "unknown"}
         for page in self.wide.suspects:
@@ -203,7 +203,7 @@ class Blame:
                 return False
         return True
 
-    def _is_accounted_for(self, scope: str, record: ScopeRecord) -> bool:
+    def is_accounted_for(self, scope: str, record: ScopeRecord) -> bool:
         """Tell whether what a scope has lost lately is mostly lost on pages that have an alert.
 
         Where there are few views, what was lost in the last minutes tells too little, and evidence grows for hours.

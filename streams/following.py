@@ -20,6 +20,8 @@ from streams.visitors import SEPARATOR
 
 SUSPICION_BELOW = 0.5
 """Below this evidence there is no suspicion, and its counts begin anew."""
+EXPLAINED = -1.0
+"""Stands as the top of an excursion that does not count, to its end: it is lost on pages with an alert."""
 REOPEN_MS = DAY_MS
 """What opens again so soon (≤) after it was resolved is the same alert."""
 OVER: frozenset[AlertStatus] = frozenset({"resolved", "withdrawn", "dismissed"})
@@ -98,14 +100,16 @@ def note_excursion(
     is_over
         Whether an alert is over with it.
     """
-    if suspicion.since_ms is None or not (is_usual or alert is not None):
-        # What moves something wider moves this as well, and is counted there.
+    if suspicion.since_ms is None:
         record.top = 0.0
+    elif not (is_usual or alert is not None):
+        # What moves something wider moves this as well, and is counted there.
+        record.top = min(record.top, 0.0)
     if record.top and (is_over or record.suspicion is not suspicion):
-        if alert is None or alert.answers.acknowledged is None:
+        if record.top != EXPLAINED and (alert is None or alert.answers.acknowledged is None):
             calibration.count(record.top, lasted_ms(suspicion))
         record.top = 0.0
-    elif is_usual and evidence > record.top:
+    elif is_usual and record.top != EXPLAINED and evidence > record.top:
         record.top = evidence
 
 

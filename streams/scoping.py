@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Iterator
 from math import log
 
 from streams.blame import Blame, add_recent, covers
-from streams.calibrations import WIDE_PART, Calibrated, is_warm
+from streams.calibrations import WIDE_PART, WIDE_USUAL, Calibrated, is_warm
 from streams.confirming import Confirming
 from streams.detection import Event, Verdict, observe
 from streams.evidence import DetectorSettings, SiteState, TemplateState, clear_evidence
-from streams.following import OVER, begin, follow, note_excursion, say
+from streams.following import EXPLAINED, OVER, begin, follow, note_excursion, say
 from streams.open_alerts import OpenAlert
 from streams.page_records import Crossed, ScopeRecord, ScopesMinute
 from streams.scopes import MARGINS, SITE, detector_of
@@ -37,7 +37,7 @@ class ScopeJudge:
 
     def __init__(self, detector: DetectorSettings, budget: float | None, confirming: Confirming) -> None:
         self._detectors = {
-            kind: Calibrated(detector_of(kind, detector), budget, WIDE_PART) for kind in MARGINS
+            kind: Calibrated(detector_of(kind, detector), budget, WIDE_PART, WIDE_USUAL) for kind in MARGINS
         }
         self._warm_ms = detector.warm_ms
         self._confirming = confirming
@@ -47,12 +47,18 @@ class ScopeJudge:
         state, blame = context.state, Blame(context.state, minute.site)
         judged = list(self._weigh_all(context, blame, minute))
         feed, outputs = blame.wide.feed, list[Output]()
-        was_suspected = feed.is_suspected
+        was_suspected, was_open, silent_ms = (
+            feed.is_suspected,
+            feed.alert is not None,
+            feed.suspicion.since_ms,
+        )
         if self._is_warm(blame, minute, self._warm_ms):
             outputs += _weigh_orders(context, blame, minute, due_ms)
         is_mended = was_suspected and not feed.is_suspected
         if is_mended:
-            _clear(context, blame, feed.explains)
+            # A few orders that did not come prove nothing, and what was lost before them they don't explain.
+            from_ms = 0 if was_open or silent_ms is None else silent_ms
+            _clear(context, blame, lambda lost: feed.explains(lost) and (lost.since_ms or 0) >= from_ms)
         of_all = minute.scopes[SITE].views
         is_half_warm = self._is_warm(blame, minute, self._warm_ms // 2)
         teaches = blame.teaches(minute.minute_ms)
@@ -72,6 +78,8 @@ class ScopeJudge:
                 if is_over:
                     # Noise of single pages is little in many together: it was something, unless it is dismissed.
                     record.top = 0.0
+                elif blame.is_accounted_for(scope, record):
+                    record.top = EXPLAINED
                 note_excursion(
                     blame.wide.calibration,
                     record,
