@@ -25,6 +25,8 @@ FALLEN_TO, MARGIN = 0.05, 0.75
 """What is left of the usual orders when they have ceased; and by how much they may fall without being news."""
 OPEN_ABOVE, SUSPECT_ABOVE, CLOSE_BELOW, MOST = 10.0, 3.0, 2.0, 15.0
 """Evidence: an alert from about 14 orders that did not come, over after the first 6 or so that come again."""
+FORGET_ABOVE = 6.0
+"""Evidence (8 missing orders) from which what missing orders explain is forgotten when they come again."""
 LATE_ABOVE = 0.2
 """Of the missing orders so many have come since: then they are late."""
 LEFT_BELOW, LEFT_ERRORS = 0.25, 2.0
@@ -43,8 +45,10 @@ class OrderFeed(msgspec.Struct, array_like=True):
         That they have ceased (nats).
     late
         Orders of the time since then that have come too late to end a stall.
-    suspicion, alert, closed, state, recent, top
-        As of a scope; of the last three there is nothing to keep but when it was.
+    suspicion, alert, closed, state, recent
+        As of a scope; of the last two there is nothing to keep but when it was.
+    top
+        Greatest evidence since there was none.
     """
 
     evidence: float = 0.0
@@ -70,7 +74,8 @@ class OrderFeed(msgspec.Struct, array_like=True):
         """
         expected = MARGIN * counts.expected_orders
         gained = (1.0 - FALLEN_TO) * expected + counts.orders * log(FALLEN_TO)
-        self.evidence = min(MOST, max(0.0, self.evidence + gained))
+        before, self.evidence = self.evidence, min(MOST, max(0.0, self.evidence + gained))
+        self.top = max(self.top, self.evidence) if before else self.evidence
         self.recent.at_ms = max(self.recent.at_ms, minute_ms)
         event: Event | None = None
         if self.alert is None:

@@ -12,6 +12,7 @@ from streams.detection import Event, Verdict, observe
 from streams.evidence import DetectorSettings, SiteState, TemplateState, clear_evidence
 from streams.following import EXPLAINED, OVER, begin, follow, note_excursion, say
 from streams.open_alerts import OpenAlert
+from streams.order_feeds import FORGET_ABOVE
 from streams.page_records import Crossed, ScopeRecord, ScopesMinute
 from streams.scopes import MARGINS, SITE, detector_of
 from streams.settings import HOUR_MS
@@ -47,18 +48,13 @@ class ScopeJudge:
         state, blame = context.state, Blame(context.state, minute.site)
         judged = list(self._weigh_all(context, blame, minute))
         feed, outputs = blame.wide.feed, list[Output]()
-        was_suspected, was_open, silent_ms = (
-            feed.is_suspected,
-            feed.alert is not None,
-            feed.suspicion.since_ms,
-        )
+        was_suspected = feed.is_suspected
         if self._is_warm(blame, minute, self._warm_ms):
             outputs += _weigh_orders(context, blame, minute, due_ms)
-        is_mended = was_suspected and not feed.is_suspected
+        # Where a checkout loses many, there is often a while without orders: that explains nothing.
+        is_mended = was_suspected and not feed.is_suspected and feed.top > FORGET_ABOVE
         if is_mended:
-            # A few orders that did not come prove nothing, and what was lost before them they don't explain.
-            from_ms = 0 if was_open or silent_ms is None else silent_ms
-            _clear(context, blame, lambda lost: feed.explains(lost) and (lost.since_ms or 0) >= from_ms)
+            _clear(context, blame, feed.explains)
         of_all = minute.scopes[SITE].views
         is_half_warm = self._is_warm(blame, minute, self._warm_ms // 2)
         teaches = blame.teaches(minute.minute_ms)

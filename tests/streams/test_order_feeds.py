@@ -6,8 +6,10 @@ from schemas.dead_end_alerts import DeadEndAlert
 from schemas.site_events import Cell, PageMinute
 from streams.detection import DetectorSettings
 from streams.order_feeds import OPEN_ABOVE, OrderFeed
+from streams.page_records import PageRecord
 from streams.settings import MINUTE_MS
-from tests.streams.site_logs import BEGINNING, HORIZON_MS, Run, decision, minute, ms
+from streams.visitors import SEPARATOR
+from tests.streams.site_logs import BEGINNING, HORIZON_MS, SITE, Run, decision, minute, ms, page_of
 
 SILENT_FROM = 600
 """Ten hours in which three of ten views of the payment end in an order."""
@@ -85,6 +87,16 @@ def test_a_checkout_that_breaks_for_most_is_blamed_itself() -> None:
     assert {alert.value for alert in opened(run)}.isdisjoint({"orders"})
     assert {alert.template for alert in opened(run)} == {"checkout"}
     assert {alert.cause for alert in opened(run)} == {"checkout_outage"}
+
+
+def test_a_few_orders_that_do_not_come_forget_nothing_of_a_checkout_that_loses_many() -> None:
+    until = SILENT_FROM + 36
+    # Of three minutes one has orders.
+    sparse = [paid(n, 0 if n % 3 else 3, 5 if n % 3 else 2) for n in range(SILENT_FROM, until)]
+    run = Run().follow([*usual(until), *sparse])
+    payment: PageRecord = run.processor.context.state.get(f"p{SITE}{SEPARATOR}{page_of('payment')}")
+    assert payment.suspicion.since_ms is not None
+    assert payment.suspicion.since_ms - BEGINNING < (SILENT_FROM + 12) * MINUTE_MS
 
 
 def test_a_checkout_that_nobody_gets_through_is_one_alert() -> None:
