@@ -44,8 +44,6 @@ HEAVY, HEAVIEST = 1.3, 2.0
 """Evidence in which numbers fall to 1/e, between which the margin for noise grows, to twice as much at most."""
 PAGES_PART, WIDE_PART = 0.75, 0.25
 """Parts of the budget for alerts about pages, and about wider scopes."""
-WIDE_USUAL = 1.0 / 12.0
-"""Part of `PRIOR` that is counted in for wider scopes: some fifteen of them are there, some 200 pages."""
 
 
 class Calibration(msgspec.Struct, array_like=True):
@@ -94,7 +92,7 @@ class Calibration(msgspec.Struct, array_like=True):
                 self.reached[number] += 1.0
         self.excess += max(0.0, top - LEVELS[-1])
 
-    def begin_period(self, minute_ms: int, budget: float, part: float = 1.0, usual: float = 1.0) -> None:
+    def begin_period(self, minute_ms: int, budget: float, part: float = 1.0) -> None:
         """Take a minute's time; where a period begins, set the threshold anew.
 
         Parameters
@@ -103,8 +101,6 @@ class Calibration(msgspec.Struct, array_like=True):
             Start of the minute (ms).
         budget, part
             Alerts a week in all, and what part of them these may be.
-        usual
-            Part of the prior excursions that is counted in.
 
         Examples
         --------
@@ -129,13 +125,12 @@ class Calibration(msgspec.Struct, array_like=True):
             self.days = self.days * kept + PACE_MS / DAY_MS
         self.period = period
         weeks = (self.days + PRIOR_DAYS) / 7.0
-        a_week = [(count + usual * prior) / weeks for count, prior in zip(self.reached, PRIOR, strict=True)]
+        a_week = [(count + prior) / weeks for count, prior in zip(self.reached, PRIOR, strict=True)]
         # Coarse, so that few detectors stand for all periods.
         mean = (self.excess + EXCESS_COUNT * EXCESS_PRIOR) / (self.reached[-1] + EXCESS_COUNT)
         wanted = round(4.0 * level_of(a_week, mean, SPARED * budget * part)) / 4.0
         self.threshold = min(MAX_THRESHOLD, max(least_threshold(budget), wanted))
-        fall = log((self.reached[0] + PRIOR[0]) / (self.reached[-1] + PRIOR[-1]))
-        falls = (LEVELS[-1] - LEVELS[0]) / fall
+        falls = (LEVELS[-1] - LEVELS[0]) / log(a_week[0] / a_week[-1])
         heavy = max(0.0, min(1.0, (falls - HEAVY) / (HEAVIEST - HEAVY)))
         self.margin_noise = 1.0 + round(10.0 * heavy) / 10.0
 
@@ -196,24 +191,19 @@ class Calibrated:
         How pages or scopes are judged.
     budget, part
         Alerts a week in all (None: the detector decides as it is), and what part of them these may be.
-    usual
-        Part of the prior excursions that is counted in.
     """
 
-    def __init__(
-        self, detector: DetectorSettings, budget: float | None, part: float, usual: float = 1.0
-    ) -> None:
+    def __init__(self, detector: DetectorSettings, budget: float | None, part: float) -> None:
         self._detector = detector
         self._budget = budget
         self._part = part
-        self._usual = usual
         self._known: dict[tuple[float, float], DetectorSettings] = {}
 
     def settings(self, calibration: Calibration, minute_ms: int) -> DetectorSettings:
         """Give the settings for a minute."""
         if self._budget is None:
             return self._detector
-        calibration.begin_period(minute_ms, self._budget, self._part, self._usual)
+        calibration.begin_period(minute_ms, self._budget, self._part)
         asked = calibration.threshold, calibration.margin_noise
         known = self._known.get(asked)
         if known is None:
