@@ -128,7 +128,11 @@ session_revisions = _counter(
     "Dead ends whose customer bought later (revised), and such that were taken back (retracted)",
     status=REVISION_STATES,
 )
-open_sessions = _gauge("culdesac_open_sessions", "Sessions that are open", partition=PARTITIONS)
+open_sessions = _gauge(
+    "culdesac_open_sessions",
+    "Visitors held: with an open session, or with one that what comes late may still change",
+    partition=PARTITIONS,
+)
 dead_end_alerts = _counter("culdesac_dead_end_alerts_total", "Revisions of alerts", status=ALERT_STATES)
 alert_decisions = _counter(
     "culdesac_alert_decisions_total", "Decisions about alerts that changed something", action=DECISIONS

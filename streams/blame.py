@@ -12,7 +12,7 @@ from schemas.dead_end_alerts import AlertScope
 from streams.alerts import Finding, Price, Subject
 from streams.causes import cause_of
 from streams.empirical_nulls import CreditScore, null_spread_of, score
-from streams.evidence import DecayedSums
+from streams.evidence import DecayedSums, clear_evidence
 from streams.order_feeds import FEED
 from streams.page_records import (
     PageRecord,
@@ -39,8 +39,8 @@ ACCOUNTED, LATELY_MS = 0.5, 2 * HOUR_MS
 NEARLY_ALL = 0.9
 """A scope with this part of the site's variance can't be told from it: the site stands for both."""
 HOLD_MS = 12 * HOUR_MS
-"""So long a wider scope that is suspected holds back pages and what is learned of all; after that it is how things
-are now, and whatever else breaks must be seen again."""
+"""So long a wider scope that has an alert holds back all its pages, and one that is suspected what is learned of
+all; after that it is how things are now, and whatever else breaks must be seen again."""
 PAGE_OUTSIDE_ABOVE, PAGE_PRIOR = 0.4, 2.0
 """Part of a page's own logit: what moves less around it is not what moves the page; and variance that draws that
 logit towards zero."""
@@ -152,9 +152,7 @@ class Blame:
         at_ms, template = record.recent.at_ms, record.template
         if self.are_orders(record.suspicion):
             return False
-        if not self.holds(at_ms):
-            return True
-        if any(covers(scope, template) for scope in self.wide.open):
+        if self.holds(at_ms) and any(covers(scope, template) for scope in self.wide.open):
             return False
         mine, change = recent(record, at_ms), change_of(record.suspicion)
         # Of a page with few views the last minutes tell little.
@@ -163,8 +161,15 @@ class Blame:
             0.0 if change is None else change.excess / (change.variance + PAGE_PRIOR),
         )
         for scope in self.wide.watched:
-            outside, error = outside_of(mine, recent(self.scope(scope), at_ms))
-            if covers(scope, template) and outside - error > PAGE_OUTSIDE_ABOVE * moved:
+            if not covers(scope, template):
+                continue
+            wider = self.scope(scope)
+            around = [outside_of(mine, recent(wider, at_ms))]
+            if change is not None:
+                # What began this minute stands out in a page at once, and in the last minutes of a scope hardly.
+                theirs = wider.suspicion.sums_since(change.at_ms)
+                around.append(outside_of(DecayedSums(change.excess, change.variance), theirs))
+            if any(outside - error > PAGE_OUTSIDE_ABOVE * moved for outside, error in around):
                 return False
         return True
 
@@ -220,8 +225,21 @@ class Blame:
         for page in self.wide.alerting:
             of_page = self.page(page)
             if covers(scope, of_page.template):
-                on_pages += max(0.0, of_page.suspicion.excess_since(since_ms))
-        return share * on_pages > ACCOUNTED * record.suspicion.excess_since(since_ms)
+                on_pages += max(0.0, of_page.suspicion.sums_since(since_ms).residual)
+        return share * on_pages > ACCOUNTED * record.suspicion.sums_since(since_ms).residual
+
+    def release(self, page: str) -> None:
+        """Take a page off those that have an alert, for it is over.
+
+        What wider scopes have lost on it is forgotten: they would alert just when it is mended.
+        """
+        for scope in self.wide.known:
+            record = self.scope(scope)
+            if record.alert is None and self.is_accounted_for(scope, record):
+                clear_evidence(record.state)
+                record.suspicion = Suspicion()
+                self._state.touch([self.scope_key(scope)])
+        self.wide.alerting.remove(page)
 
     def page_subject(self, page: str, record: PageRecord) -> Subject:
         """Name what an alert about a page is about."""

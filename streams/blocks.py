@@ -38,9 +38,10 @@ def begin_block(
 
     - wealth of each shift W = clip(W + Lf, 0, cap), the reflection at 0 of Page (1954), *Continuous
       Inspection Schemes*;
-    - noise r = min((R² − V)/V², 9σ̂² + 9/V), a moment estimate of σ² clipped against single faults, with
-      weight ω = (Vσ_s²/(1 + Vσ_s²))²; σ̂² = (Σωr + 24σ_s²)/(Σω + 24), shrunk to the site's pooled σ_s²
-      (empirical Bayes: Robbins, 1956, *An Empirical Bayes Approach to Statistics*);
+    - noise r = min((R² − V)/V² − u, 9σ̂² + 9/V), a moment estimate of σ² clipped against single faults, with u the
+      variance of what is not known of the effect, 1/(1/τ² + Λ), and with weight ω = (Vσ_s²/(1 + Vσ_s²))²;
+      σ̂² = (Σωr + 24σ_s²)/(Σω + 24), shrunk to the site's pooled σ_s² (empirical Bayes: Robbins, 1956, *An
+      Empirical Bayes Approach to Statistics*);
     - effect β by one Newton step under the prior N(0, τ²), with information Λ that fades in a week
       (a Kalman filter of a constant with forgetting).
 
@@ -61,12 +62,13 @@ def begin_block(
 
     Examples
     --------
-    A page with 40 more stalls than expected in an hour moves its effect up and widens its noise.
+    A page that is known well and has 40 more stalls than expected in an hour moves its effect up a little, and
+    widens its noise.
 
-    >>> page = PageState(block=0, residual=40.0, variance=100.0, noise_variance=0.04)
+    >>> page = PageState(block=0, residual=40.0, variance=100.0, noise_variance=0.04, information=100.0)
     >>> begin_block(DetectorSettings(), SiteState(), TemplateState(), page, 1)
     >>> round(page.effect, 2), page.noise_variance > 0.04, page.variance
-    (0.3, True, 0.0)
+    (0.06, True, 0.0)
     """
     passed = block - page.block if page.block is not None else 0
     if page.variance > 0.0:
@@ -79,7 +81,10 @@ def begin_block(
     pooled = site.noise / site.noise_weight
     shrunk = (page.noise + POOLED_BLOCKS * pooled) / (page.noise_weight + POOLED_BLOCKS)
     page.noise_variance = max(MIN_NOISE, min(MAX_NOISE, shrunk))
-    sigma = settings.margin_noise * sqrt(page.noise_variance)
+    sigma = sqrt(page.noise_variance)
+    if sigma < settings.noise_whole:
+        sigma *= sigma / settings.noise_whole
+    sigma *= settings.margin_noise
     error = sqrt(1.0 / (1.0 / settings.prior_variance + page.information))
     page.margin = settings.margin + settings.margin_effect * error + sigma
     if page.newborn:
@@ -108,7 +113,7 @@ def _close(
     if page.settling:
         page.settling = max(0, page.settling - passed)
     else:
-        _learn_noise(site, page, passed)
+        _learn_noise(site, page, passed, 1.0 / (1.0 / settings.prior_variance + page.information))
     gained = variance * share
     before = page.effect
     faded = page.information * exp(-passed * settings.block_ms / settings.memory_ms)
@@ -122,11 +127,12 @@ def _close(
             template.effects += 1
 
 
-def _learn_noise(site: SiteState, page: PageState, passed: int) -> None:
+def _learn_noise(site: SiteState, page: PageState, passed: int, unknown: float) -> None:
     residual, variance, noise_variance = page.residual, page.variance, page.noise_variance
     pooled = site.noise / site.noise_weight
     weight = (variance * pooled / (1.0 + variance * pooled)) ** 2
-    noise = weight * min((residual**2 - variance) / variance**2, 9.0 * noise_variance + 9.0 / variance)
+    moment = (residual**2 - variance) / variance**2 - unknown
+    noise = weight * min(moment, 9.0 * noise_variance + 9.0 / variance)
     kept = NOISE_KEPT**passed
     page.noise = page.noise * kept + noise
     page.noise_weight = page.noise_weight * kept + weight

@@ -6,7 +6,8 @@ exponentially, to 1/e in their mean excess (peaks over a threshold: Pickands, 19
 Extreme Order Statistics*), and the threshold is where it falls below the budget.
 
 What rises as high as faults do and stays is a fault, and is not counted, nor is what somebody has acknowledged, or
-an alert about something wider: a site must not grow deaf by having many. But what is over within hours on a page
+an alert about something wider: a site must not grow deaf by having many. Nor is what pages show that are too young
+to have a past: those differ from their peers, which is no noise. But what is over within hours on a page
 and nobody cared for is what this site does by itself, as is what was dismissed.
 
 Where numbers fall off slowly, single hours are noisier than the noise that was learned: then the margin grows too.
@@ -19,7 +20,7 @@ from math import log
 
 import msgspec
 
-from streams.evidence import HOUR_MS, DetectorSettings, SiteState
+from streams.evidence import HOUR_MS, NEWBORN_CAP, DetectorSettings, SiteState
 from streams.settings import DAY_MS
 from streams.symptoms import Suspicion
 
@@ -27,10 +28,11 @@ LEVELS = (4.0, 6.0, 8.0)
 """Levels of evidence to which excursions are counted."""
 FAULTS_ABOVE, SHORT_MS = LEVELS[-1], 8 * HOUR_MS
 """What rises higher and lasts longer (>) is a fault."""
-PRIOR = (30.0, 2.0, 0.4)
+PAGES_PRIOR, WIDE_PRIOR = (45.0, 6.5, 1.2), (30.0, 2.0, 0.4)
 PRIOR_DAYS = 3.0
-"""Excursions that are counted in at the beginning, and in how many days: more of the great ones than on made-up
-shops with usual noise, so that it begins strictly and becomes quicker where a site has shown that it is quiet."""
+"""Excursions of pages and of wider scopes that are counted in at the beginning, and in how many days: more of the
+great ones than on made-up shops with usual noise, so that it begins strictly and becomes quicker where a site has
+shown that it is quiet."""
 EXCESS_PRIOR, EXCESS_COUNT = 1.5, 3.0
 """Mean excess over the last level, in nats, and of how many excursions it is known at the beginning."""
 KEPT = 0.95
@@ -38,7 +40,7 @@ KEPT = 0.95
 PACE_MS = 6 * HOUR_MS
 """Period after which the threshold is set anew."""
 LEAST_THRESHOLD, MAX_THRESHOLD = 7.0, 20.0
-SPARED = 0.3
+SPARED = 0.2
 """Part of the budget that is aimed at: counts are few, and often tell too little."""
 HEAVY, HEAVIEST = 1.3, 2.0
 """Evidence in which numbers fall to 1/e, between which the margin for noise grows, to twice as much at most."""
@@ -57,8 +59,8 @@ class Calibration(msgspec.Struct, array_like=True):
         By how much in all those rose beyond the last level that came up to it (nats), fading alike.
     days, period
         How many days they come from, fading alike; number of the period that runs, None before the first.
-    threshold, margin_noise
-        What follows, from the beginning of the period that runs.
+    threshold, heaviness
+        What follows, from the beginning of the period that runs; the second from 1 (a usual tail) to 2.
     """
 
     reached: list[float] = msgspec.field(default_factory=lambda: [0.0] * len(LEVELS))
@@ -66,7 +68,7 @@ class Calibration(msgspec.Struct, array_like=True):
     days: float = 0.0
     period: int | None = None
     threshold: float = 0.0
-    margin_noise: float = 1.0
+    heaviness: float = 1.0
 
     def count(self, top: float, lasted_ms: int) -> None:
         """Count an excursion that is over: its greatest evidence, and for how long more was lost than usual (ms).
@@ -92,7 +94,9 @@ class Calibration(msgspec.Struct, array_like=True):
                 self.reached[number] += 1.0
         self.excess += max(0.0, top - LEVELS[-1])
 
-    def begin_period(self, minute_ms: int, budget: float, part: float = 1.0) -> None:
+    def begin_period(
+        self, minute_ms: int, budget: float, part: float = 1.0, prior: Sequence[float] = PAGES_PRIOR
+    ) -> None:
         """Take a minute's time; where a period begins, set the threshold anew.
 
         Parameters
@@ -101,6 +105,8 @@ class Calibration(msgspec.Struct, array_like=True):
             Start of the minute (ms).
         budget, part
             Alerts a week in all, and what part of them these may be.
+        prior
+            Excursions to each level that are counted in.
 
         Examples
         --------
@@ -110,8 +116,8 @@ class Calibration(msgspec.Struct, array_like=True):
         >>> noisy = Calibration([60.0, 35.0, 20.0], 50.0, 14.0, 55)
         >>> quiet.begin_period(14 * DAY_MS, 1.0), noisy.begin_period(14 * DAY_MS, 1.0)
         (None, None)
-        >>> quiet.threshold, noisy.threshold, noisy.margin_noise
-        (7.5, 15.75, 2.0)
+        >>> quiet.threshold, noisy.threshold, noisy.heaviness
+        (9.25, 17.0, 2.0)
         """
         period = minute_ms // PACE_MS
         if self.period is not None:
@@ -125,14 +131,14 @@ class Calibration(msgspec.Struct, array_like=True):
             self.days = self.days * kept + PACE_MS / DAY_MS
         self.period = period
         weeks = (self.days + PRIOR_DAYS) / 7.0
-        a_week = [(count + prior) / weeks for count, prior in zip(self.reached, PRIOR, strict=True)]
+        a_week = [(count + more) / weeks for count, more in zip(self.reached, prior, strict=True)]
         # Coarse, so that few detectors stand for all periods.
         mean = (self.excess + EXCESS_COUNT * EXCESS_PRIOR) / (self.reached[-1] + EXCESS_COUNT)
         wanted = round(4.0 * level_of(a_week, mean, SPARED * budget * part)) / 4.0
         self.threshold = min(MAX_THRESHOLD, max(least_threshold(budget), wanted))
         falls = (LEVELS[-1] - LEVELS[0]) / log(a_week[0] / a_week[-1])
         heavy = max(0.0, min(1.0, (falls - HEAVY) / (HEAVIEST - HEAVY)))
-        self.margin_noise = 1.0 + round(10.0 * heavy) / 10.0
+        self.heaviness = 1.0 + round(10.0 * heavy) / 10.0
 
 
 def level_of(a_week: Sequence[float], mean_excess: float, most: float) -> float:
@@ -177,6 +183,18 @@ def least_threshold(budget: float) -> float:
     return max(LEVELS[0] + 1.0, round(4.0 * (LEAST_THRESHOLD - log(budget))) / 4.0)
 
 
+def newborn_threshold(budget: float) -> float:
+    """Give the threshold of pages that are too young to have a past.
+
+    How much their evidence rises is a matter of how much pages of a kind differ, not of a site's noise: excursions
+    say nothing about it. It is a nat above the least threshold, and how sessions end has a say beside it.
+
+    >>> newborn_threshold(1.0), newborn_threshold(0.1), newborn_threshold(0.001)
+    (8.0, 10.25, 11.75)
+    """
+    return min(NEWBORN_CAP - 0.25, least_threshold(budget) + 1.0)
+
+
 def is_warm(site: SiteState, minute_ms: int, warm_ms: int) -> bool:
     """Whether a site has been seen for so long that its evidence says something."""
     return site.start_ms is not None and minute_ms - site.start_ms >= warm_ms
@@ -191,24 +209,31 @@ class Calibrated:
         How pages or scopes are judged.
     budget, part
         Alerts a week in all (None: the detector decides as it is), and what part of them these may be.
+    prior
+        Excursions to each level that are counted in at the beginning.
     """
 
-    def __init__(self, detector: DetectorSettings, budget: float | None, part: float) -> None:
+    def __init__(
+        self, detector: DetectorSettings, budget: float | None, part: float, prior: Sequence[float]
+    ) -> None:
         self._detector = detector
         self._budget = budget
         self._part = part
+        self._prior = prior
         self._known: dict[tuple[float, float], DetectorSettings] = {}
 
     def settings(self, calibration: Calibration, minute_ms: int) -> DetectorSettings:
         """Give the settings for a minute."""
         if self._budget is None:
             return self._detector
-        calibration.begin_period(minute_ms, self._budget, self._part)
-        asked = calibration.threshold, calibration.margin_noise
+        calibration.begin_period(minute_ms, self._budget, self._part, self._prior)
+        asked = calibration.threshold, calibration.heaviness
         known = self._known.get(asked)
         if known is None:
-            threshold, margin_noise = asked
             known = self._known[asked] = msgspec.structs.replace(
-                self._detector, threshold=threshold, margin_noise=margin_noise
+                self._detector,
+                threshold=calibration.threshold,
+                threshold_newborn=newborn_threshold(self._budget),
+                margin_noise=calibration.heaviness * self._detector.margin_noise,
             )
         return known

@@ -38,8 +38,6 @@ LOOK_EVERY_MS = 5 * MINUTE_MS
 """Pace at which it is looked at how sessions end while there is an alert (event time);"""
 REST_EVERY_MS = HOUR_MS
 """and while there is a suspicion only."""
-AGREED = 2.0
-"""Nats from which final exits agree that a young page is a dead end."""
 FORGET_MS = DAY_MS
 """A suspicion of which no session has told for longer (>) has no paths any more."""
 
@@ -84,7 +82,7 @@ class Confirming:
         if status == "confirmed":
             record.alert.confirmed_ms = at_ms
             return (say(context, finding, record, status, at_ms),)
-        blame.wide.alerting.remove(page)
+        blame.release(page)
         blame.put()
         suspicion = record.suspicion
         said = say(context, finding, record, status, at_ms)
@@ -124,7 +122,7 @@ class Confirming:
         if evidence < -DECIDED:
             _take_for_usual(state, site, record, record.suspicion)
             record.suspicion = Suspicion()
-        return evidence > AGREED
+        return evidence > DECIDED
 
 
 def note_session(

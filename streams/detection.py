@@ -123,7 +123,7 @@ def observe(
 ) -> Verdict:
     """Weigh one minute of one page, and change the three records accordingly.
 
-    About 4 µs and 1 µs a cell. Memory: nothing beyond the records. Minutes should come in order; a late one
+    Memory: nothing beyond the records. Minutes should come in order; a late one
     counts in the block that runs.
 
     Parameters
@@ -153,7 +153,7 @@ def observe(
     {None}
     >>> broken = [observe(*records, [(0.0, 4, 4)], minute * 60_000) for minute in range(2880, 2940)]
     >>> [verdict.event for verdict in broken].index("open")
-    4
+    5
     """
     if site.start_ms is None:
         site.start_ms = minute_ms
@@ -240,7 +240,11 @@ def observe(
 
     event: Event | None = None
     top = evidence if evidence >= evidence_newborn else evidence_newborn
-    if page.alert is None and top <= settings.threshold:
+    if (
+        page.alert is None
+        and evidence <= settings.threshold
+        and evidence_newborn <= settings.threshold_newborn
+    ):
         return Verdict(evidence, evidence_newborn, None, top > settings.watch, expected)
     best = d0 if s0 >= s1 and s0 >= s2 else d1 if s1 >= s2 else d2
     shift = 0.5 * (page.margin + best)

@@ -47,14 +47,15 @@ class DetectorSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     Parameters
     ----------
-    threshold, watch, close, recover
-        An alert opens above ``threshold``, is worth watching above ``watch``, and resolves below ``close``
-        or when the evidence for recovery is above ``recover``.
+    threshold, threshold_newborn, watch, close, recover
+        An alert opens above ``threshold`` (of the newborn test: ``threshold_newborn``), is worth watching above
+        ``watch``, and resolves below ``close`` or when the evidence for recovery is above ``recover``.
     left_out
         From this evidence on a page stays out of the sums that say how its template and site move.
-    margin, margin_effect, margin_noise, margin_newborn
+    margin, margin_effect, margin_noise, noise_whole, margin_newborn
         κ is the sum of ``margin``, of ``margin_effect`` standard errors of the page's effect (a newborn
-        page: ``margin_newborn`` spreads of its template), and of ``margin_noise`` σ̂.
+        page: ``margin_newborn`` spreads of its template), and of ``margin_noise`` σ̂·min(1, σ̂/``noise_whole``): what
+        noise adds to evidence grows with its variance, and evidence is tempered beyond.
     prior_variance
         τ², how much pages of a template differ, as a variance of logits.
     block_ms, memory_ms, half_life_ms
@@ -70,24 +71,27 @@ class DetectorSettings(msgspec.Struct, frozen=True, kw_only=True):
     Raises
     ------
     ValueError
-        When a length is not positive or the levels are not ``close`` < ``threshold``.
+        When a length is not positive or the levels are not ``close`` < ``threshold``, or those of the newborn test
+        not ``close`` < ``threshold_newborn`` < 12, above which no evidence is carried.
 
     Examples
     --------
-    >>> DetectorSettings(close=9.0)
+    >>> DetectorSettings(close=11.0)
     Traceback (most recent call last):
     ...
-    ValueError: detector: close (9.0) must be below threshold (8.0)
+    ValueError: detector: close (11.0) must be below threshold (10.0)
     """
 
-    threshold: float = 8.0
+    threshold: float = 10.0
+    threshold_newborn: float = 8.0
     watch: float = 6.0
     close: float = 4.0
     recover: float = 3.5
     left_out: float = 9.0
     margin: float = 0.1
-    margin_effect: float = 1.0
+    margin_effect: float = 0.5
     margin_noise: float = 1.0
+    noise_whole: float = 0.4
     margin_newborn: float = 1.0
     prior_variance: float = 0.16
     block_ms: int = HOUR_MS
@@ -107,6 +111,11 @@ class DetectorSettings(msgspec.Struct, frozen=True, kw_only=True):
                 raise ValueError(f"detector: {name} ({getattr(self, name)}) must be greater than 0")
         if not self.close < self.threshold:
             raise ValueError(f"detector: close ({self.close}) must be below threshold ({self.threshold})")
+        if not self.close < self.threshold_newborn < NEWBORN_CAP:
+            raise ValueError(
+                f"detector: threshold_newborn ({self.threshold_newborn}) must be above close ({self.close}) "
+                f"and below {NEWBORN_CAP}"
+            )
 
 
 class DecayedSums(msgspec.Struct, array_like=True, gc=False):
@@ -195,8 +204,8 @@ class SiteState(msgspec.Struct, array_like=True, gc=False):
 
     start_ms: int | None = None
     common: DecayedSums = msgspec.field(default_factory=DecayedSums)
-    noise: float = 20.0
-    noise_weight: float = 500.0
+    noise: float = 2.0
+    noise_weight: float = 50.0
 
 
 def log_mean_exp(a: float, b: float, c: float) -> float:

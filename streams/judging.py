@@ -11,7 +11,7 @@ from math import exp
 from schemas.site_events import Cell
 from streams.alerts import QUIET_MS
 from streams.blame import Blame, add_recent
-from streams.calibrations import PAGES_PART, Calibrated, is_warm
+from streams.calibrations import PAGES_PART, PAGES_PRIOR, Calibrated, is_warm
 from streams.detection import Verdict, observe
 from streams.evidence import DetectorSettings, clear_evidence
 from streams.following import OVER, SUSPICION_BELOW, follow, note_excursion, say
@@ -54,7 +54,7 @@ class PageJudge:
     """
 
     def __init__(self, detector: DetectorSettings, budget: float | None, score_every_ms: int) -> None:
-        self._detectors = Calibrated(detector, budget, PAGES_PART)
+        self._detectors = Calibrated(detector, budget, PAGES_PART, PAGES_PRIOR)
         self._warm_ms = detector.warm_ms
         self._score_every_ms = score_every_ms
 
@@ -111,7 +111,8 @@ class PageJudge:
             if alert is not None or suspicion.since_ms is not None or evidence >= SUSPICION_BELOW:
                 outputs = self._follow(context, minute.blame, page, record, counts, verdict, minute.due_ms)
                 is_rising = suspicion.since_ms is not None or record.suspicion.since_ms is not None
-                if is_rising and is_warm(site_state, minute_ms, self._warm_ms // 2):
+                is_of_age = not record.state.newborn and is_warm(site_state, minute_ms, self._warm_ms // 2)
+                if is_rising and is_of_age:
                     calibration = minute.of_site.calibration
                     note_excursion(calibration, record, suspicion, alert, evidence, minute.is_usual)
             if record.suspicion.since_ms is not None:
@@ -144,7 +145,7 @@ class PageJudge:
         if status is None:
             return ()
         if status in OVER:
-            blame.wide.alerting.remove(page)
+            blame.release(page)
             blame.put()
         return (say(context, blame.page_finding(page, record), record, status, due_ms),)
 
@@ -165,7 +166,7 @@ class PageJudge:
             return ()
         if isinstance(record, PageRecord):
             finding = blame.page_finding(name, record)
-            blame.wide.alerting.remove(name)
+            blame.release(name)
         elif isinstance(record, OrderFeed):
             finding, record.evidence = blame.feed_finding(), 0.0
         else:

@@ -29,12 +29,10 @@ from streams.page_records import (
     next_score,
     page_of,
     site_of,
-    with_excess,
-    with_expected_purchases,
-    with_levels,
 )
 from streams.page_scoring import measure_page, score_pages
 from streams.page_sessions import PageSessions
+from streams.page_upgrades import with_excess, with_expected_purchases, with_levels, with_other_margins
 from streams.reading_records import READING_TYPES
 from streams.reading_tables import decide_table, gather_page
 from streams.scoping import ScopeJudge
@@ -70,7 +68,15 @@ class Pages:
     # is that of customers as well: who knows nothing of them would wait for it for ever, and has to refuse. The
     # seventh has readings.
     state_format = StateFormat(
-        7, {2: unchanged, 3: with_expected_purchases, 4: unchanged, 5: with_levels, 6: with_excess}
+        8,
+        {
+            2: unchanged,
+            3: with_expected_purchases,
+            4: unchanged,
+            5: with_levels,
+            6: with_excess,
+            7: with_other_margins,
+        },
     )
     record_type = SiteEvent
 

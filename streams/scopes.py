@@ -20,6 +20,9 @@ SITE = "site:"
 FIRST_VIEW = "first_view:first"
 MARGINS = {"site": 0.2, "template": 0.1, "source": 0.2, "device": 0.2, "first_view": 0.2}
 """κ₀ of each kind."""
+THRESHOLD, ERRORS, NOISE_WHOLE = 8.0, 1.0, 0.0
+"""Evidence for an alert where no budget says another; what κ has of a scope's own standard error; and its noise
+counts whole, for of many views it is nearly all. With wider margins than pages they need less evidence."""
 INSIDE_BELOW, OUTSIDE_ABOVE = 0.5, 0.2
 """Parts of a scope's own logit; see `place_of`."""
 PRIOR = 10.0
@@ -34,9 +37,11 @@ def detector_of(kind: str, page: DetectorSettings) -> DetectorSettings:
     return DetectorSettings(
         common=False,
         margin=MARGINS[kind],
+        margin_effect=ERRORS,
+        noise_whole=NOISE_WHOLE,
         warm_ms=page.warm_ms,
         newborn_after_ms=NEVER_MS,
-        threshold=page.threshold,
+        threshold=THRESHOLD,
         watch=FROZEN_ABOVE,
         close=page.close,
     )

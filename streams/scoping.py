@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from math import log
 
 from streams.blame import Blame, add_recent, covers
-from streams.calibrations import WIDE_PART, Calibrated, is_warm
+from streams.calibrations import WIDE_PART, WIDE_PRIOR, Calibrated, is_warm
 from streams.confirming import Confirming
 from streams.detection import Event, Verdict, observe
 from streams.evidence import DetectorSettings, SiteState, TemplateState, clear_evidence
@@ -38,7 +38,7 @@ class ScopeJudge:
 
     def __init__(self, detector: DetectorSettings, budget: float | None, confirming: Confirming) -> None:
         self._detectors = {
-            kind: Calibrated(detector_of(kind, detector), budget, WIDE_PART) for kind in MARGINS
+            kind: Calibrated(detector_of(kind, detector), budget, WIDE_PART, WIDE_PRIOR) for kind in MARGINS
         }
         self._warm_ms = detector.warm_ms
         self._confirming = confirming

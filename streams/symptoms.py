@@ -13,6 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from schemas.site_events import Cell
+from streams.evidence import DecayedSums
 from streams.settings import DAY_MS, MINUTE_MS
 
 HABITS_KEPT = 0.7
@@ -150,9 +151,11 @@ class Suspicion(msgspec.Struct, array_like=True, gc=False):
         """Stalls beyond the expected."""
         return self.stalls - self.expected
 
-    def excess_since(self, at_ms: int) -> float:
-        """Stalls beyond the expected of the stretches that begin at a time or later (≥)."""
-        return sum(bucket.stalls - bucket.expected for bucket in self.series if bucket.start_ms >= at_ms)
+    def sums_since(self, at_ms: int) -> DecayedSums:
+        """Stalls beyond the expected, and their variance, of the stretches that begin at a time or later (≥)."""
+        since = [bucket for bucket in self.series if bucket.start_ms >= at_ms]
+        excess = sum(bucket.stalls - bucket.expected for bucket in since)
+        return DecayedSums(excess, sum(bucket.variance for bucket in since), at_ms)
 
     @property
     def missing_orders(self) -> float:

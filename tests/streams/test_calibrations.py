@@ -10,6 +10,7 @@ from streams.calibrations import (
     LEVELS,
     MAX_THRESHOLD,
     PACE_MS,
+    PAGES_PRIOR,
     SHORT_MS,
     Calibrated,
     Calibration,
@@ -40,9 +41,9 @@ def after(days: int, tops: list[float], budget: float = 1.0, hours: int = 1) -> 
 def test_a_light_tail_comes_down_to_the_least_threshold() -> None:
     thresholds = [after(days, [4.5]).threshold for days in (0, 4, 14, 60)]
     assert thresholds == sorted(thresholds, reverse=True)
-    assert thresholds[0] > 9.0
-    assert least_threshold(1.0) <= thresholds[-1] < 7.5
-    assert after(14, [4.5, 5.0]).margin_noise == 1.0
+    assert thresholds[0] > 11.0
+    assert least_threshold(1.0) <= thresholds[-1] < 9.5
+    assert after(14, [4.5, 5.0]).heaviness == 1.0
 
 
 def test_a_heavy_tail_raises_the_threshold_and_the_margin_day_by_day() -> None:
@@ -50,8 +51,8 @@ def test_a_heavy_tail_raises_the_threshold_and_the_margin_day_by_day() -> None:
     thresholds = [after(days, heavy).threshold for days in (1, 3, 7)]
     assert thresholds == sorted(thresholds)
     assert thresholds[0] < thresholds[-1] <= MAX_THRESHOLD
-    assert after(0, heavy).margin_noise == 1.0
-    assert after(7, heavy).margin_noise >= 1.4
+    assert after(0, heavy).heaviness == 1.0
+    assert after(7, heavy).heaviness >= 1.4
 
 
 def test_who_bears_more_alerts_gets_them_sooner() -> None:
@@ -128,7 +129,7 @@ def test_one_great_excursion_raises_it_less_than_many() -> None:
         many.count(18.0, HOUR_MS)
     for calibration in (none, one, many):
         calibration.begin_period(7 * DAY_MS + PACE_MS, 1.0)
-    assert none.threshold + 1.0 < one.threshold < 14.0
+    assert none.threshold + 1.0 < one.threshold < 17.0
     assert many.threshold == MAX_THRESHOLD
 
 
@@ -143,13 +144,13 @@ def test_the_threshold_stays_within_its_bounds(seen: list[tuple[int, float, int]
         calibration.begin_period(day * DAY_MS, budget)
         calibration.count(top, hours * HOUR_MS)
         assert LEVELS[0] < calibration.threshold <= max(MAX_THRESHOLD, least_threshold(budget))
-        assert 1.0 <= calibration.margin_noise <= 2.0
+        assert 1.0 <= calibration.heaviness <= 2.0
 
 
 def test_without_a_budget_the_detector_decides_as_it_is() -> None:
-    detector, calibration = DetectorSettings(threshold=11.0), Calibration()
-    assert Calibrated(detector, None, 1.0).settings(calibration, 0) is detector
-    calibrated = Calibrated(detector, 1.0, 1.0).settings(calibration, 0)
+    detector, calibration = DetectorSettings(threshold=13.0), Calibration()
+    assert Calibrated(detector, None, 1.0, PAGES_PRIOR).settings(calibration, 0) is detector
+    calibrated = Calibrated(detector, 1.0, 1.0, PAGES_PRIOR).settings(calibration, 0)
     assert (calibrated.threshold, calibrated.close) == (calibration.threshold, detector.close)
     assert least_threshold(1.0) < calibration.threshold < detector.threshold
 

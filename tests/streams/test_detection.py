@@ -156,6 +156,15 @@ def test_the_newborn_test_finds_what_the_page_s_own_history_hides() -> None:
     assert [(number, event) for _, number, event in site.events] == [(0, "open_new")]
 
 
+@pytest.mark.parametrize("threshold_newborn", [5.0, 8.0, 11.5])
+def test_how_strict_a_site_is_with_its_pages_says_nothing_of_newborn_ones(threshold_newborn: float) -> None:
+    settings = DetectorSettings(threshold=1000.0, threshold_newborn=threshold_newborn)
+    site = Site(pages=3, settings=settings).play(BEGINNING, TWO_DAYS_LATER)
+    site.states[0] = PageState()
+    site.play(TWO_DAYS_LATER, TWO_DAYS_LATER + DAY_MS, lambda n: 0.6 if n == 0 else 0.25)
+    assert [(number, event) for _, number, event in site.events] == [(0, "open_new")]
+
+
 def test_a_newborn_page_grows_up_after_a_week() -> None:
     site = Site(pages=2, views_a_minute=1).play(BEGINNING, TWO_DAYS_LATER)
     site.states[0] = PageState()
@@ -303,7 +312,11 @@ def test_a_settled_page_learns_nothing_from_a_suspicious_block_and_a_young_one_d
     [
         ({"block_ms": 0}, "detector: block_ms (0) must be greater than 0"),
         ({"prior_variance": float("nan")}, "detector: prior_variance (nan) must be greater than 0"),
-        ({"close": 8.0}, "detector: close (8.0) must be below threshold (8.0)"),
+        ({"close": 10.0}, "detector: close (10.0) must be below threshold (10.0)"),
+        (
+            {"threshold_newborn": 12.0},
+            "detector: threshold_newborn (12.0) must be above close (4.0) and below 12.0",
+        ),
     ],
 )
 def test_a_bad_setting_is_one_clear_line(wrong: dict[str, float], message: str) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
+from schemas.page_scores import PageScore
 from schemas.site_events import PageMinute
 from streams.processors import LogProcessor
 from streams.stages import Output
@@ -17,6 +18,8 @@ CASES = [(file.name, name, kept) for file in FILES for name, kept in read(file).
 
 COUNTS_MORE_SINCE = 4
 """Format of the sessions' state."""
+LEARNS_NOISE_SINCE = 8
+"""Format of the pages' state since which noise is learned as it is now."""
 
 
 def test_a_state_of_every_format_that_is_read_is_kept() -> None:
@@ -38,6 +41,20 @@ def without_newest(outputs: list[Output]) -> list[Output]:
     return known
 
 
+def without_noise(outputs: list[Output]) -> list[Output]:
+    """Leave out of scores what rests on a page's noise: its excess and its rank."""
+    known = []
+    for output in outputs:
+        value = output.value
+        if isinstance(value, PageScore):
+            value = structs.replace(
+                value, excess_exits=0.0, excess_low=0.0, excess_high=0.0, rank_score=0.0, money_at_stake=None
+            )
+            output = structs.replace(output, value=value)
+        known.append(output)
+    return known
+
+
 @pytest.mark.parametrize(("file", "name", "kept"), CASES, ids=[f"{file}-{name}" for file, name, _ in CASES])
 def test_a_kept_state_goes_on_as_if_nothing_had_been(file: str, name: str, kept: Kept) -> None:
     stage = STAGES[name]
@@ -51,7 +68,11 @@ def test_a_kept_state_goes_on_as_if_nothing_had_been(file: str, name: str, kept:
     found = run(resumed, log[kept.cut :])
     if name == "sessions" and kept.format < COUNTS_MORE_SINCE:
         found, expected = without_newest(found), without_newest(expected)
+    learned_otherwise = name == "pages" and kept.format < LEARNS_NOISE_SINCE
+    if learned_otherwise:
+        found, expected = without_noise(found), without_noise(expected)
     assert found == expected
     assert len(expected) > 4
     assert resumed.fence == whole.fence
-    assert len(resumed.context.state) == len(whole.context.state)
+    # A page may be under suspicion by the one and not by the other.
+    assert abs(len(resumed.context.state) - len(whole.context.state)) <= learned_otherwise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
 import pytest
 
 from schemas.dead_end_alerts import DeadEndAlert
@@ -16,7 +17,17 @@ from streams.page_records import STATE_TYPES, PageRecord, ScopeRecord, ScopesRec
 from streams.scopes import place_of
 from streams.settings import HOUR_MS, MINUTE_MS
 from streams.symptoms import MinuteCounts
-from tests.streams.site_logs import BROKEN_FROM, HORIZON_MS, REST, SITE, Run, minute, ms
+from tests.streams.site_logs import (
+    BEGINNING,
+    BROKEN_FROM,
+    HORIZON_MS,
+    REST,
+    SITE,
+    Run,
+    minute,
+    ms,
+    page_of,
+)
 
 PAGES = {
     "boots": "product", "coats": "product", "hats": "product", "belts": "product",
@@ -111,6 +122,20 @@ def test_a_page_that_half_of_all_see_is_to_blame_for_itself(busy: str) -> None:
     run = Run().follow(broken_for(60, lambda page, *_: page == busy, busy))
     assert changes(run) == [("opened", "page", busy), ("resolved", "page", busy)]
     assert counted(run) == [0.0] * len(LEVELS), "its template and the site have lost what it lost"
+
+
+def test_when_a_page_is_mended_its_template_is_not_to_blame_for_what_it_has_lost() -> None:
+    mended, beside = BROKEN_FROM + 240, (page_of("returns"), page_of("contact"))
+    records = broken_for(240, lambda page, *_: page == "sizes", "sizes")
+    for place, record in enumerate(records):
+        number = record.minute_ms // MINUTE_MS
+        # Others lose a little more just then, too little for an alert.
+        if record.page in beside and abs(number - BEGINNING // MINUTE_MS - mended) < 20 and number % 2:
+            cells = tuple(msgspec.structs.replace(cell, stalls=cell.stalls + 1) for cell in record.cells)
+            records[place] = msgspec.structs.replace(record, cells=cells)
+    run = Run().follow(records)
+    assert changes(run) == [("opened", "page", "sizes"), ("resolved", "page", "sizes")]
+    assert counted(run) == [0.0] * len(LEVELS)
 
 
 def test_the_alert_of_a_page_becomes_part_of_the_wider_one() -> None:

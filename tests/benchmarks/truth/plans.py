@@ -9,9 +9,10 @@ from tests.benchmarks.truth.habits import DAY, HOUR, TEMPLATES
 from tests.benchmarks.truth.verdicts import CLASSES
 from tests.benchmarks.truth.worlds import World
 
-FAULT_MINUTES = 12 * HOUR
+GREAT_POINTS, GREAT_MINUTES, SMALL_MINUTES = 0.4, 12 * HOUR, DAY
+"""Faults from so many points on last half a day, smaller ones a day."""
 PEACE_DAYS = 5
-"""Between two faults of a page."""
+"""From one fault of a page to its next."""
 
 
 def planted(world: World, points: float) -> list[Fault]:
@@ -23,14 +24,13 @@ def planted(world: World, points: float) -> list[Fault]:
     rng = np.random.default_rng(world.seed + 1)
     views = world.usual_views()
     free = np.zeros(world.pages)
+    minutes = GREAT_MINUTES if points >= GREAT_POINTS else SMALL_MINUTES
     faults: list[Fault] = []
     for day in range(3, world.hours // 24 - 1):
         for low, high in CLASSES:
             pages = np.flatnonzero((low <= views) & (views < high) & (free <= day))
             for page in rng.permutation(pages)[: 2 if low < 150 else 1].tolist():
-                faults.append(
-                    Fault("page", page, day * DAY + int(rng.integers(0, DAY)), FAULT_MINUTES, points)
-                )
+                faults.append(Fault("page", page, day * DAY + int(rng.integers(0, DAY)), minutes, points))
                 free[page] = day + PEACE_DAYS
     return faults
 

@@ -1,4 +1,4 @@
-"""The same shops as in `alarms`, told of by rivals."""
+"""The same shops as in `alarms`, told of by rivals, and by an oracle that nobody can be."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from tests.benchmarks.truth.alarms import broken_world, quiet_world
 from tests.benchmarks.truth.drift_detectors import DriftDetectors, adwin, page_hinkley
+from tests.benchmarks.truth.oracles import Oracle
 from tests.benchmarks.truth.played import Said
 from tests.benchmarks.truth.rivals import Rival, StaticRule, ZTest
 from tests.benchmarks.truth.verdicts import (
@@ -24,6 +25,8 @@ RIVALS: Mapping[str, Callable[[World], Rival]] = {
     "z-test with peeking": ZTest,
     "River ADWIN": lambda world: DriftDetectors(world, "adwin", adwin),
     "River Page-Hinkley": lambda world: DriftDetectors(world, "page-hinkley", page_hinkley),
+    "oracle of +40 points": lambda world: Oracle(world, 0.4),
+    "oracle of +20 points": lambda world: Oracle(world, 0.2),
 }
 
 
