@@ -6,6 +6,8 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+from aiokafka.errors import KafkaTimeoutError
+
 from agents.sending import Record, Sender, encode
 from agents.source_units import InputPartition
 from schemas.marks import Mark, Progress
@@ -20,7 +22,8 @@ marks come less often, once a second at least, so that not many more entries tha
 RENEW_S = 1.0
 """Pace at which claims of silence are renewed; they expire in the log after five seconds."""
 ANSWER_S = 1.0
-"""If the broker took so long to say where partitions end, the answer is too old for a claim of silence."""
+"""If the broker took so long to say where partitions end, the answer is too old for a claim of silence, and nothing
+else waits for it."""
 SILENT_S = 5.0
 """An input partition that is caught up and has been silent for so long no longer holds time back."""
 DEAF_S = 2.5
@@ -72,24 +75,30 @@ class Marker:
         self._renewed_at = 0.0
         self._looked_at = time.monotonic()
         self._listening_since = 0.0
+        self._question: asyncio.Future[Offsets] | None = None
         self.round_at = time.monotonic()
 
     async def run(self) -> None:
         """Write marks until cancelled. An error that is not a passing one ends in the caller."""
         pause_s = EVERY_S
-        while True:
-            self.round_at = time.monotonic()
-            await asyncio.sleep(pause_s)
-            entries = await self.mark()
-            pause_s = min(max(EVERY_S, entries / ENTRIES_PER_S), RENEW_S)
+        try:
+            while True:
+                self.round_at = time.monotonic()
+                await asyncio.sleep(pause_s)
+                entries = await self.mark()
+                pause_s = min(max(EVERY_S, entries / ENTRIES_PER_S), RENEW_S)
+        finally:
+            if self._question is not None:
+                self._question.cancel()
 
     async def mark(self) -> int:
         """Write one mark, if there is anything new to say; tell how many entries that makes in all partitions."""
         inputs = [opened for opened in self._inputs() if not opened.unit.dead]
         now = time.monotonic()
-        if now - self._looked_at >= DEAF_S:
-            self._listening_since = now
-        self._looked_at = now
+        if self._question is None or self._question.done():
+            if now - self._looked_at >= DEAF_S:
+                self._listening_since = now
+            self._looked_at = now
         news = [
             opened.acknowledged
             for opened in inputs
@@ -126,9 +135,7 @@ class Marker:
         ]
         if not quiet:
             return []
-        ends = await self._ends(quiet)
-        if time.monotonic() - now >= ANSWER_S:
-            return []
+        ends = await self._answer(quiet, now)
         silences = []
         for opened in quiet:
             # Looked at again after the question: a record may have come meanwhile.
@@ -139,6 +146,22 @@ class Marker:
             silence_ms = int((now - self._silent_since(opened)) * 1000)
             silences.append(Progress(base.upstream, opened.next_offset, base.time_ms, silence_ms))
         return silences
+
+    async def _answer(self, quiet: Sequence[InputPartition], now: float) -> Offsets:
+        """Ask where partitions end; empty if the broker did not say in time. There is one open question at most."""
+        asked_before = self._question is not None
+        if self._question is None:
+            self._question = asyncio.ensure_future(self._ends(quiet))
+            # A broker that hangs may take a minute: what is not known is not claimed, and all else goes on.
+            await asyncio.wait({self._question}, timeout=ANSWER_S)
+        if not self._question.done():
+            return {}
+        question, self._question = self._question, None
+        try:
+            ends = question.result()
+        except KafkaTimeoutError:
+            return {}
+        return {} if asked_before or time.monotonic() - now >= ANSWER_S else ends
 
     def _silent_since(self, opened: InputPartition) -> float:
         return max(opened.heard_at, self._listening_since)

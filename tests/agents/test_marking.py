@@ -10,8 +10,10 @@ from typing import Any, cast
 
 import msgspec
 import pytest
+from aiokafka.errors import KafkaTimeoutError
 from faust.types import TP
 
+from agents import marking
 from agents.marking import ANSWER_S, DEAF_S, RENEW_S, SILENT_S, Marker
 from agents.sending import Record, Sender
 from agents.source_units import InputPartition, SourceUnit
@@ -194,6 +196,83 @@ def test_no_silence_is_claimed_by_an_answer_that_took_long(monkeypatch: pytest.M
     assert bench.mark(RENEW_S) == []
     bench.asked = lambda: None
     assert len(bench.mark(RENEW_S)) == 1
+
+
+class Hanging:
+    """Views silent for long, orders that come, and a broker that does not say where the views end."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(marking, "ANSWER_S", 0.01)
+        self.views, self.orders = Partition("page-views", 7, heard_s_ago=60.0), Partition("orders")
+        self.bench = Bench(self.views, self.orders)
+        self.asked: list[asyncio.Future[Mapping[str, int]]] = []
+        self.bench.marker._ends = self._ends
+
+    async def _ends(self, inputs: Sequence[InputPartition]) -> Mapping[str, int]:
+        self.asked.append(asyncio.get_running_loop().create_future())
+        return await self.asked[-1]
+
+    async def mark(self, order_ms: int) -> list[str]:
+        """What one more look tells, after one more order."""
+        self.orders.fold(order_ms)
+        self.orders.acknowledge()
+        self.bench.marker._renewed_at -= RENEW_S
+        await self.bench.marker.mark()
+        return [progress.upstream for progress in self.bench.sender.marks[-1].progress]
+
+
+@pytest.mark.parametrize("answer", [{VIEWS: 7}, KafkaTimeoutError()], ids=["late", "given up"])
+def test_a_broker_that_does_not_say_where_partitions_end_holds_up_no_other_mark(
+    monkeypatch: pytest.MonkeyPatch, answer: Mapping[str, int] | Exception
+) -> None:
+    async def play() -> None:
+        hanging = Hanging(monkeypatch)
+        for order_ms in (5_000, 6_000):
+            assert await asyncio.wait_for(hanging.mark(order_ms), 10) == [ORDERS]
+        [question] = hanging.asked
+        question.set_exception(answer) if isinstance(answer, Exception) else question.set_result(answer)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert await hanging.mark(7_000) == [ORDERS], "an old answer says nothing"
+        assert len(hanging.asked) == 1, "one open question at most"
+        monkeypatch.setattr(marking, "ANSWER_S", ANSWER_S)
+        looking = asyncio.ensure_future(hanging.mark(8_000))
+        while len(hanging.asked) == 1:
+            await asyncio.sleep(0)
+        hanging.asked[1].set_result({VIEWS: 7})
+        assert await looking == [ORDERS, VIEWS]
+
+    asyncio.run(play())
+
+
+def test_while_the_broker_does_not_answer_nobody_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def play() -> None:
+        hanging = Hanging(monkeypatch)
+        await hanging.mark(5_000)
+        hanging.bench.marker._looked_at -= DEAF_S
+        await hanging.mark(6_000)
+        hanging.asked[0].set_result({VIEWS: 7})
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        for order_ms in (7_000, 8_000):
+            assert await hanging.mark(order_ms) == [ORDERS]
+        assert len(hanging.asked) == 1, "its silence begins anew: there is nothing to ask"
+
+    asyncio.run(play())
+
+
+def test_a_marker_that_ends_leaves_no_question_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def play() -> None:
+        hanging = Hanging(monkeypatch)
+        running = asyncio.ensure_future(hanging.bench.marker.run())
+        while not hanging.asked:
+            await asyncio.sleep(0.01)
+        running.cancel()
+        await asyncio.wait({running})
+        await asyncio.sleep(0)
+        assert hanging.asked[0].cancelled()
+
+    asyncio.run(play())
 
 
 def test_the_first_record_after_a_silence_ends_it() -> None:
