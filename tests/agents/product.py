@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -26,6 +25,7 @@ from streams.replay import Replay
 from streams.settings import MINUTE_MS, Settings
 from streams.shop import ShopConfig, demo_plan, traffic
 from streams.stages import Output
+from tests.agents.pulse import LOGS, Pulse
 
 ROOT = Path(__file__).parents[2]
 SECRET = "not a secret, this is a test"
@@ -148,6 +148,7 @@ class Deployment:
         partitions = {name: self.environment[name] for name in self.environment if "PARTITIONS" in name}
         ensure_topics(load_settings(environment=partitions, kafka=kafka, topic_prefix=self.prefix))
         self.publisher = Publisher(kafka, self.prefix)
+        self.pulse = Pulse(kafka, self.prefix, f"{self.prefix}app")
 
     def worker(
         self, name: str = "a", metrics_port: int = 0, module: str = "agents"
@@ -211,43 +212,11 @@ class Deployment:
         consumer.close()
         return sizes
 
-    def wait_until_done(
-        self,
-        seconds: float = 120.0,
-        logs: Sequence[str] = ("visitor-events", "customer-events", "site-events"),
-    ) -> None:
-        """Until each log in the order of the data has been read up to where it ended a moment ago."""
-        limit = time.monotonic() + seconds
-        for topics in (
-            ["page-views", "interactions", "orders", "identities", "alert-decisions", "deploys"],
-            *([log] for log in logs),
-        ):
-            time.sleep(1.5)  # the last mark follows the last event
-            ends = self._ends(topics)
-            while not self._are_read(ends):
-                assert any(worker.poll() is None for worker in self.workers), self.logs()
-                assert time.monotonic() < limit, f"not done: {ends}\n{self.logs()}"
-                time.sleep(0.5)
-        time.sleep(1.0)
-
-    def _ends(self, topics: Sequence[str]) -> dict[TopicPartition, int]:
-        consumer = KafkaConsumer(bootstrap_servers=self.kafka)
-        ends: dict[TopicPartition, int] = {}
-        for topic in topics:
-            name = self.prefix + topic
-            tps = [TopicPartition(name, p) for p in sorted(consumer.partitions_for_topic(name) or ())]
-            ends |= consumer.end_offsets(tps)
-        consumer.close()
-        return ends
-
-    def _are_read(self, ends: dict[TopicPartition, int]) -> bool:
-        consumer = KafkaConsumer(
-            bootstrap_servers=self.kafka, group_id=f"{self.prefix}app", enable_auto_commit=False
+    def wait_until_done(self, seconds: float = 120.0, logs: Sequence[str] = LOGS) -> None:
+        """Until the inputs and each log, in the order of the data, are read up to where they ended."""
+        self.pulse.until_done(
+            seconds, self.logs, logs, lambda: any(worker.poll() is None for worker in self.workers)
         )
-        try:
-            return all((consumer.committed(tp) or 0) >= end for tp, end in ends.items())
-        finally:
-            consumer.close()
 
     def logs(self) -> str:
         """End of the workers' logs."""
@@ -263,6 +232,7 @@ class Deployment:
                 worker.kill()
             worker.wait()
         self.publisher.close()
+        self.pulse.close()
 
 
 def differences(one: Final, other: Final) -> dict[str, Any]:

@@ -20,8 +20,8 @@ from schemas.topics import PartitionCounts
 from streams.event_files import INPUTS, FileEvent
 from streams.settings import HOUR_MS, Settings
 from tests.agents.product import SECRET, replayed
+from tests.agents.pulse import Pulse
 from tests.faults.crew import Crew, Post
-from tests.faults.pulse import Pulse
 from tests.faults.traffic import Traffic, poison
 from tests.faults.verdicts import LETTERED, Position, Verdict, Written, judge
 

@@ -12,8 +12,8 @@ from kafka.errors import KafkaError
 
 from streams.event_files import INPUTS
 
-LOGS = (*INPUTS, "visitor-events", "customer-events", "site-events")
-"""What the stages read, in the order of the data."""
+LOGS = ("visitor-events", "customer-events", "site-events")
+"""What the stages tell each other, in the order of the data."""
 OUTPUTS = ("sessions",)
 EVERY_S = 0.2
 
@@ -44,7 +44,7 @@ class Pulse:
         self._admin: KafkaAdminClient | None = None
         self._partitions: list[TopicPartition] = []
 
-    def feel(self, topics: Sequence[str] = LOGS) -> Places:
+    def feel(self, topics: Sequence[str] = (*INPUTS, *LOGS)) -> Places:
         """Tell where each partition of some topics is.
 
         Raises
@@ -63,7 +63,9 @@ class Pulse:
             self._admin = KafkaAdminClient(bootstrap_servers=self._kafka, request_timeout_ms=5_000)
             self._partitions = [
                 TopicPartition(topic["name"], partition["partition_index"])
-                for topic in self._admin.describe_topics([self._prefix + name for name in (*LOGS, *OUTPUTS)])
+                for topic in self._admin.describe_topics(
+                    [self._prefix + name for name in (*INPUTS, *LOGS, *OUTPUTS)]
+                )
                 for partition in topic["partitions"]
             ]
         wanted = {self._prefix + topic for topic in topics}
@@ -107,27 +109,37 @@ class Pulse:
             assert waited_s < limit_s, f"a silent stall: {stalled} after {waited_s:.0f} s\n{said()}"
             time.sleep(EVERY_S)
 
-    def until_done(self, limit_s: float, said: Callable[[], str]) -> None:
-        """Wait until each log, in the order of the data, is read up to where it ended a moment ago.
+    def until_done(
+        self,
+        limit_s: float,
+        said: Callable[[], str],
+        logs: Sequence[str] = LOGS,
+        is_alive: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """Wait until the inputs and each log, in the order of the data, are read up to where they end.
 
         Raises
         ------
         AssertionError
-            One of them takes longer than `limit_s`.
+            One of them takes longer than `limit_s`, or nobody is alive to read it.
         """
         # What follows from an offset is there before it is committed: outputs, and marks of the inputs.
-        self.until_read(INPUTS, limit_s, said)
-        self.until_read(("visitor-events",), limit_s, said)
-        self.until_read(("customer-events",), limit_s, said)
-        self.until_read(("site-events",), limit_s, said)
+        for topics in (INPUTS, *((log,) for log in logs)):
+            self.until_read(topics, limit_s, said, is_alive)
 
-    def until_read(self, topics: Sequence[str], limit_s: float, said: Callable[[], str]) -> None:
+    def until_read(
+        self,
+        topics: Sequence[str],
+        limit_s: float,
+        said: Callable[[], str],
+        is_alive: Callable[[], bool] = lambda: True,
+    ) -> None:
         """Wait until some topics are read up to where they end now.
 
         Raises
         ------
         AssertionError
-            It takes longer than `limit_s`.
+            It takes longer than `limit_s`, or nobody is alive to read them.
         """
         began = time.monotonic()
         ends: dict[TopicPartition, int] = {}
@@ -143,6 +155,7 @@ class Pulse:
                     return
             except KafkaError:
                 pass
+            assert is_alive(), f"nobody reads: {behind}\n{said()}"
             time.sleep(EVERY_S)
         raise AssertionError(f"not read: {behind}\n{said()}")
 
