@@ -135,7 +135,7 @@ def test_state_comes_back_to_empty_disks_and_without_its_changelog_under_another
     expected = final(replayed(events, Settings()))
     middle = len(events) // 2
     deployment.publish(events[:middle])
-    worker = deployment.worker()
+    worker = deployment.fork()
     deployment.wait_until_done()
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(30) == 0
@@ -148,7 +148,7 @@ def test_state_comes_back_to_empty_disks_and_without_its_changelog_under_another
     while all(state.state != "created" for state in ensure_topics(settings)):
         assert time.monotonic() < limit, "the topic does not go away"
         time.sleep(0.2)
-    refused = deployment.worker()
+    refused = deployment.fork()
     assert refused.wait(60) == 74, deployment.logs()
     assert "culdesac-sessions-changelog was lost" in deployment.logs()
     deployment.publish(events[middle:])

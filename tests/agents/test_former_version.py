@@ -51,7 +51,7 @@ def test_a_deployment_without_customers_is_taken_over_and_can_t_be_rolled_back(
     former.send_signal(signal.SIGTERM)
     assert former.wait(60) == 0, deployment.logs()
     assert deployment.read(["session-revisions"]) == []
-    now = deployment.worker()
+    now = deployment.fork()
     deployment.publish(events[middle:])
     deployment.end(SETTINGS)
     deployment.wait_until_done()

@@ -97,7 +97,7 @@ def test_any_bytes_on_any_input_topic_leave_the_worker_alive(deployment: Deploym
     collect()
     producer = KafkaProducer(bootstrap_servers=deployment.kafka, acks="all", max_request_size=2_000_000)
     sent: dict[tuple[str, int, int], bytes | None] = {}
-    worker = deployment.worker()
+    worker = deployment.fork()
     futures = []
     for topic in (*INPUTS, "visitor-events", "customer-events", "site-events"):
         for value in [*ODD, *generated]:
@@ -149,7 +149,7 @@ def test_files_give_the_same_on_kafka_and_without(deployment: Deployment, file: 
     rules = Settings()
     expected = final(replayed([event for event in events if event.topic in INPUTS], rules))
     assert len(expected["sessions"]) > 2
-    deployment.worker()
+    deployment.fork()
     deployment.publish(events)
     deployment.end(rules)
     deployment.wait_until_done()

@@ -60,13 +60,13 @@ def test_the_largest_inputs_and_the_largest_visitor_stop_no_worker(deployment: D
     settings = Settings()
     expected = final(replayed([*events, *more], settings))
     deployment.publish(events)
-    worker = deployment.worker("a")
+    worker = deployment.fork("a")
     deployment.wait_until_done()
     worker.kill()
     worker.wait()
     deployment.publish(more)
     deployment.end(settings)
-    again = deployment.worker("b")  # an empty disk: the state comes from its changelog
+    again = deployment.fork("b")  # an empty disk: the state comes from its changelog
     deployment.wait_until_done()
     assert again.poll() is None, deployment.logs()
     assert differences(expected, final(deployment.read(COMPARED))) == {}

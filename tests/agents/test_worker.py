@@ -51,14 +51,14 @@ def test_kafka_equals_replay_also_after_ten_kills(deployment: Deployment) -> Non
     source = random.Random(3)
     cuts = [len(events) * part // 11 for part in range(12)]
     for part in range(10):
-        worker = deployment.worker()
+        worker = deployment.fork()
         deployment.publish(events[cuts[part] : cuts[part + 1]])
-        time.sleep(3.5 + 2.5 * source.random())
+        time.sleep(1.0 + 2.5 * source.random())
         worker.kill()
         worker.wait()
     deployment.publish(events[cuts[10] :])
     deployment.end(SETTINGS)
-    worker = deployment.worker()
+    worker = deployment.fork()
     deployment.wait_until_done()
     assert differences(expected, final(deployment.read(COMPARED))) == {}
     worker.send_signal(signal.SIGTERM)
@@ -77,7 +77,7 @@ def test_kafka_equals_replay(deployment: Deployment) -> None:
     expected = final(replayed(events, SETTINGS))
     deployment.publish(events)
     deployment.end(SETTINGS)
-    deployment.worker()
+    deployment.fork()
     deployment.wait_until_done()
     assert differences(expected, final(deployment.read(COMPARED))) == {}
 
@@ -104,14 +104,14 @@ def test_who_buys_later_and_who_has_read_are_the_same_on_kafka_also_after_a_kill
     rules = Counter(record["exit_rule"] for record in expected["sessions"].values())
     assert rules["learned:60s"] > 10
     middle = sum(at(event) < 7.6 for event in events)
-    worker = deployment.worker()
+    worker = deployment.fork()
     deployment.publish(events[:middle])
     deployment.wait_until_done()
     worker.kill()
     worker.wait()
     deployment.publish(events[middle:])
     deployment.end(MADE_UP)
-    deployment.worker()
+    deployment.fork()
     deployment.wait_until_done()
     assert differences(expected, final(deployment.read(COMPARED))) == {}
 
@@ -127,14 +127,14 @@ def test_workers_may_share_out_the_stages(deployment: Deployment) -> None:
         ("d", "models, pages"),
     ):
         deployment.environment["CULDESAC_STAGES"] = stages
-        deployment.worker(name)
+        deployment.fork(name)
     deployment.wait_until_done()
     assert differences(final(replayed(events, SETTINGS)), final(deployment.read(COMPARED))) == {}
 
 
 def test_sessions_are_not_run_without_customers(deployment: Deployment) -> None:
     deployment.environment["CULDESAC_STAGES"] = "intake, sessions, pages, models"
-    assert deployment.worker().wait(30) == 2
+    assert deployment.fork().wait(30) == 2
     assert "name customers as well" in deployment.logs()
     assert "Traceback" not in deployment.logs()
 
@@ -142,6 +142,6 @@ def test_sessions_are_not_run_without_customers(deployment: Deployment) -> None:
 @pytest.mark.parametrize("stages", ["pages", "intake, sessions, customers, models"])
 def test_stages_of_one_topic_are_not_torn_apart(deployment: Deployment, stages: str) -> None:
     deployment.environment["CULDESAC_STAGES"] = stages
-    assert deployment.worker().wait(30) == 2
+    assert deployment.fork().wait(30) == 2
     assert "stages: pages and models read the same topic" in deployment.logs()
     assert "Traceback" not in deployment.logs()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import shutil
 import signal
 import threading
@@ -11,16 +9,15 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-from tests.faults.switches import CLOCK, live
+from tests.agents.lives import Life
+from tests.faults.switches import CLOCK
 
 NAMED_EXITS = frozenset({2, *range(70, 80)})
 """What a worker may end with by itself: each says why in one line. -9 is ours."""
 ASKED = frozenset({0, -signal.SIGTERM})
 """What it may end with after SIGTERM; the second when it has not begun yet."""
-_PRELOADED = ["tests.faults.worker"]
 
 
 @dataclass
@@ -55,7 +52,7 @@ class Post:
     log: Path
     environment: dict[str, str] = field(default_factory=dict)
     coming: deque[dict[str, str]] = field(default_factory=deque)
-    process: ForkServerProcess | None = None
+    process: Life | None = None
     wanted: bool = True
     asked: bool = False
     lives: int = 0
@@ -92,8 +89,6 @@ class Crew:
         self._directory = directory
         self._environment = environment
         self._on_exit = on_exit
-        self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(_PRELOADED)
         self._lock = threading.RLock()
         self._ending = threading.Event()
         self._supervisor = threading.Thread(target=self._supervise, daemon=True)
@@ -151,7 +146,7 @@ class Crew:
         with self._lock:
             self.kill(post)
             if post.process is not None:
-                post.process.join()
+                post.process.wait()
             shutil.rmtree(post.directory, ignore_errors=True)
 
     def set_clock(self, post: Post, seconds: float) -> None:
@@ -201,28 +196,26 @@ class Crew:
         for post in self.posts.values():
             if post.process is not None:
                 post.process.kill()
-                post.process.join()
+                post.process.wait()
 
     def _signal(self, post: Post, number: signal.Signals) -> None:
         with self._lock:
-            if post.process is not None and post.process.exitcode is None and post.process.pid is not None:
-                os.kill(post.process.pid, number)
+            if post.process is not None:
+                post.process.send_signal(number)
 
     def _start(self, post: Post) -> None:
         environment = self._environment | post.environment | (post.coming.popleft() if post.coming else {})
         environment |= {"CULDESAC_DATA_DIR": str(post.directory), CLOCK: str(post.clock)}
         post.asked, post.takeovers = False, post.said().count("took over")
-        post.process = self._context.Process(target=live, args=(environment, str(post.log)))
-        post.process.start()
+        post.process = Life(environment, post.log)
 
     def _supervise(self) -> None:
         while not self._ending.wait(0.02):
             with self._lock:
                 for post in self.posts.values():
-                    if post.process is None or (code := post.process.exitcode) is None:
+                    if post.process is None or (code := post.process.poll()) is None:
                         continue
                     self.exits.append(Exit(post.name, code, post.asked))
-                    post.process.close()
                     post.process = None
                     post.lives += 1
                     if post.wanted:
