@@ -123,6 +123,34 @@ def decide(
 
 
 @app.command()
+def notify(
+    file: Annotated[Path, typer.Argument(help="TOML file of receivers and routes.")],
+    trial: Annotated[
+        bool, typer.Option("--trial", help="Tell every receiver of a made-up alert once, without Kafka.")
+    ] = False,
+    from_beginning: Annotated[
+        bool, typer.Option("--from-beginning", help="A new route also tells of all alerts that are there.")
+    ] = False,
+    metrics_port: Annotated[
+        int | None, typer.Option(min=0, max=65_535, help="Show /metrics there; default: not at all.")
+    ] = None,
+    kafka: Kafka = None,
+    settings: SettingsFile = None,
+) -> None:
+    """Tell people and programs of alerts: webhooks, Slack, e-mail, Alertmanager; until SIGTERM.
+
+    For example: culdesac notify notify.toml --trial
+    """
+    from agents.notify import run_notify, show_trial
+    from agents.notify_settings import load_notify_settings
+
+    wanted = load_notify_settings(file)
+    if trial:
+        raise typer.Exit(show_trial(wanted))
+    raise typer.Exit(run_notify(_settings(settings, kafka=kafka), wanted, from_beginning, metrics_port))
+
+
+@app.command()
 def deploy_marker(
     version: Annotated[str, typer.Argument(help="What was deployed.")],
     at: Annotated[str | None, typer.Option(help="When, as 2026-03-01T12:00:00Z; by default now.")] = None,

@@ -28,12 +28,13 @@ from streams.models import Models
 from streams.pages import Pages
 from streams.sessions import Sessions
 
-Role: TypeAlias = Literal["administrator", "worker", "publisher", "reader"]
+Role: TypeAlias = Literal["administrator", "worker", "publisher", "reader", "notifier"]
 Operation: TypeAlias = Literal["Read", "Write", "Create", "Describe", "DescribeConfigs"]
 ROLES: dict[Role, str] = {
     "administrator": "who runs culdesac topics --create",
     "worker": "culdesac worker and doctor",
     "publisher": "culdesac publish and shop; your own producers write the topics that they fill",
+    "notifier": "culdesac notify; and Read on a group APP_ID-notify-ROUTE for each of its routes",
     "reader": "culdesac alerts; other readers want Read on a group of their own as well",
 }
 
@@ -66,6 +67,9 @@ def grants(settings: WorkerSettings, role: Role) -> list[Grant]:
     elif role == "publisher":
         for name in (*INPUTS, REJECTED):
             wanted[name].add("Write")
+    elif role == "notifier":
+        wanted["dead-end-alerts"].add("Read")
+        wanted["undelivered-notices"].add("Write")
     elif role == "reader":
         for topic in TOPICS.values():
             # What was refused stands there as it came, personal data too: whoever needs it is given it by name.

@@ -189,6 +189,12 @@ TOPICS: Final[dict[str, Topic]] = {
         _output(
             "dead-end-alerts", "scope:value", "schemas.dead_end_alerts:DeadEndAlert", retention_ms=90 * DAY_MS
         ),
+        _output(
+            "undelivered-notices",
+            "alert",
+            "schemas.undelivered_notices:UndeliveredNotice",
+            retention_ms=90 * DAY_MS,
+        ),
         _output("model-snapshots", "site:model", "schemas.model_snapshots:ModelSnapshot", retention_ms=None),
         _output("model-reports", "site:model", "schemas.model_reports:ModelReport", retention_ms=90 * DAY_MS),
         Topic(

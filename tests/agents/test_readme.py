@@ -38,7 +38,7 @@ def run(command: list[str], cwd: Path, **environment: str) -> subprocess.Complet
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("readme")
-    for name in ("agents", "streams", "schemas", "tests"):
+    for name in ("agents", "streams", "schemas", "tests", "deploy"):
         (folder / name).symlink_to(ROOT / name)
     return folder
 
@@ -64,7 +64,7 @@ def test_the_commands_on_kafka_and_the_subscriber_run(kafka: EmbeddedKafka, fold
     try:
         for line in WITH_KAFKA:
             command = arguments(line, **address)
-            if "worker" in line or "--follow" in line:
+            if any(word in line for word in ("worker", "--follow", "notify")):
                 with (folder / "log").open("ab") as log:
                     going_on.append(
                         subprocess.Popen(

@@ -33,6 +33,7 @@ PINNED = {  # name: partitions by COUNTS, retention in days or None where compac
     "page-scores": (5, None),
     "purchase-associations": (5, None),
     "dead-end-alerts": (5, 90),
+    "undelivered-notices": (5, 90),
     "model-snapshots": (5, None),
     "model-reports": (5, 90),
     "culdesac-sessions-changelog": (2, None),
