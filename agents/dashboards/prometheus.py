@@ -85,6 +85,8 @@ class Prometheus:
             with urlopen(f"{self._url}/api/v1/{path}?{urlencode(words)}", timeout=self._timeout_s) as answer:
                 return json.load(answer)["data"]
         except HTTPError as error:
+            if error.code not in (400, 422):
+                raise
             with error:
                 raise QueryError(error.read().decode(errors="replace")[:300]) from None
 
