@@ -99,7 +99,12 @@ class Family(Generic[_Kind]):
 
 
 def _counter(name: str, meaning: str, **labels: tuple[str, ...]) -> Family[Counter]:
-    return Family(Counter(name, meaning, tuple(labels), registry=registry), tuple(labels.values()))
+    family = Family(Counter(name, meaning, tuple(labels), registry=registry), tuple(labels.values()))
+    # From 0 on: of a series that begins with its first count, Prometheus does not see that count as an increase.
+    for word in next(iter(labels.values()), ()) if len(labels) == 1 else ():
+        if word not in TOPICS:
+            family.labels(word)
+    return family
 
 
 def _gauge(name: str, meaning: str, **labels: tuple[str, ...]) -> Family[Gauge]:

@@ -92,6 +92,13 @@ def test_every_query_asks_for_what_workers_show(panel: Panel) -> None:
         assert "$job" in query.expr, "an installation has to be told from another"
 
 
+@pytest.mark.parametrize("name", files())
+def test_the_readme_shows_a_picture_of_each_board(name: str) -> None:
+    picture = DEPLOY / "pictures" / f"{name.removesuffix('.json')}.png"
+    assert picture.stat().st_size < 150_000
+    assert f"](deploy/pictures/{picture.name})" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
 # ---- rules
 
 

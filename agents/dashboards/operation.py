@@ -158,7 +158,6 @@ _REFUSED = Row(
             ),
             kind="stacked",
             unit="cps",
-            empty_because="no record was refused since the workers started",
         ),
         Panel(
             "Share rejected",
@@ -171,7 +170,6 @@ _REFUSED = Row(
                 ),
             ),
             unit="percentunit",
-            empty_because="no record was refused since the workers started",
         ),
         Panel(
             "Late, by stage",
@@ -179,7 +177,6 @@ _REFUSED = Row(
             "many of them mean a producer that sends in lumps, or clocks that differ.",
             (Query(f"sum by (stage) (rate(culdesac_late_events_total{{{_JOB}}}{_RATE}))", "{{stage}}"),),
             unit="cps",
-            empty_because="no event came behind the watermark since the workers started",
         ),
         Panel(
             "Seen twice",
@@ -196,7 +193,6 @@ _REFUSED = Row(
             ),
             unit="cps",
             width=12,
-            empty_because="nothing came twice since the workers started",
         ),
         Panel(
             "Runaways",

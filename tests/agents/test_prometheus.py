@@ -6,15 +6,19 @@ import json
 import re
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from prometheus_client import generate_latest
 
 from agents import metrics
 from agents.broker import EmbeddedKafka
+from agents.dashboards.__main__ import app
 from agents.dashboards.building import BOARDS
 from agents.dashboards.checking import check, declared
 from agents.dashboards.panels import Board, Panel, Query, Row
+from agents.dashboards.pictures import draw
+from agents.dashboards.prometheus import resolved
 from tests.agents.product import END_MS
 from tests.agents.watched_product import HAS_PROMETHEUS, RATE_INTERVAL, WatchedProduct, shop_until
 
@@ -22,6 +26,15 @@ needs_prometheus = pytest.mark.skipif(
     not HAS_PROMETHEUS,
     reason="Prometheus is not installed here; .ci/run installs it",
 )
+
+MAY_BE_FLAT = {
+    "Restarts within the hour": "the worker is not started again",
+    "Records still to be recovered": "its disk and its changelogs are empty",
+    "Standstill": "it keeps up",
+    "Decisions and deploys": "nobody says anything",
+    "Runaways": "the shop's visitors are people",
+}
+"""Panels that show no more than zeros in this run, and why."""
 
 
 @needs_prometheus
@@ -41,10 +54,11 @@ def watched(kafka: EmbeddedKafka, tmp_path_factory: pytest.TempPathFactory) -> I
     product = WatchedProduct(kafka.bootstrap, tmp_path_factory.mktemp("watched"), warm_up="2h")
     try:
         product.wait_for("culdesac_healthy == 1")
-        product.feed(shop_until(END_MS, hours=5, sessions_per_hour=200, seed=11), parts=4, pause_s=1)
+        product.feed(shop_until(END_MS, hours=5, sessions_per_hour=300, seed=11), parts=4, pause_s=1)
         product.wait_for("sum(culdesac_money_at_stake) > 0")
         product.wait_for("culdesac_model_log_loss_nats and on () (sum(culdesac_lag_records) == 0)")
         product.wait_for('ALERTS{alertname="CuldesacDeadEnds", alertstate="firing"}')
+        product.wait_for("sum(increase(culdesac_dead_end_alerts_total[1h])) > 0")
         yield product
     finally:
         product.close()
@@ -55,6 +69,17 @@ def watched(kafka: EmbeddedKafka, tmp_path_factory: pytest.TempPathFactory) -> I
 def test_every_panel_of_a_board_shows_something(watched: WatchedProduct, board: Board) -> None:
     known = watched.prometheus.metrics() | declared()
     assert [str(fault) for fault in check(board, watched.ask, known, RATE_INTERVAL)] == []
+    flat = {
+        panel.title
+        for panel in board.panels()
+        if not any(
+            value
+            for query in panel.queries
+            for series in watched.ask(resolved(query.expr, RATE_INTERVAL))
+            for _, value in series.points
+        )
+    }
+    assert flat <= MAY_BE_FLAT.keys()
 
 
 @needs_prometheus
@@ -72,6 +97,32 @@ def test_the_check_sees_what_is_wrong_with_a_panel(watched: WatchedProduct, expr
     board = Board("b", "B", "", (Row("R", (Panel("P", "It is wrong.", (Query(expr, ""),)),)),))
     known = watched.prometheus.metrics() | declared()
     assert [fault.kind for fault in check(board, watched.ask, known)] == [kind]
+
+
+@needs_prometheus
+def test_an_operator_can_check_the_boards_on_a_prometheus(
+    watched: WatchedProduct, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app(["check", watched.url], standalone_mode=False)
+    assert capsys.readouterr().out == "every panel shows something\n"
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1", "nonsense"])
+def test_an_address_without_prometheus_is_one_line(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        app(["check", url], standalone_mode=False)
+    assert ended.value.code == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert "such as http://localhost:9090" in line
+
+
+@needs_prometheus
+def test_a_board_can_be_drawn(watched: WatchedProduct, tmp_path: Path) -> None:
+    file = tmp_path / "board.png"
+    draw(BOARDS[0], watched.ask, file, "Drawn in a test.", RATE_INTERVAL)
+    drawn = file.stat().st_size
+    draw(BOARDS[0], lambda expr: [], file, "Drawn in a test.")
+    assert drawn > 1.5 * file.stat().st_size, "it shows no more than an empty board"
 
 
 @needs_prometheus

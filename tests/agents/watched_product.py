@@ -74,7 +74,8 @@ class WatchedProduct:
                 stdout=log,
                 stderr=log,
             )
-        self.prometheus = Prometheus(f"http://127.0.0.1:{port}")
+        self.url = f"http://127.0.0.1:{port}"
+        self.prometheus = Prometheus(self.url)
         self.began = time.time()
 
     def feed(self, events: Sequence[FileEvent], parts: int = 1, pause_s: float = 0.0) -> None:
