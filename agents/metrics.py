@@ -6,10 +6,12 @@ however wrong, makes a new time series. A label is never a URL, a visitor or a p
 
 from __future__ import annotations
 
+import platform
 import threading
 from collections import Counter as Counts
 from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib import metadata
 from typing import Generic, TypeVar, get_args
 
 from prometheus_client import (
@@ -18,12 +20,14 @@ from prometheus_client import (
     Counter,
     Gauge,
     Histogram,
+    Info,
     ProcessCollector,
     generate_latest,
 )
 
+from agents.currencies import CURRENCIES
 from schemas.alert_decisions import DecisionAction
-from schemas.dead_end_alerts import AlertStatus
+from schemas.dead_end_alerts import AlertCause, AlertStatus
 from schemas.model_snapshots import ModelName
 from schemas.rejected_events import Reason
 from schemas.session_revisions import RevisionStatus
@@ -44,6 +48,7 @@ EXIT_REASONS = get_args(ExitReason)
 EXIT_RULES = get_args(ExitRuleKind)
 REVISION_STATES = get_args(RevisionStatus)
 ALERT_STATES = get_args(AlertStatus)
+ALERT_CAUSES = get_args(AlertCause)
 DECISIONS = get_args(DecisionAction)
 MODELS = get_args(ModelName)
 RECEIVER_KINDS = get_args(ReceiverKind)
@@ -53,6 +58,9 @@ BATCH_BOUNDS = (1, 3, 10, 30, 100, 300, 1_000, 3_000, 10_000)
 
 registry = CollectorRegistry()
 ProcessCollector(registry=registry)
+Info("culdesac_build", "Version of this worker, and the Python that it runs on", registry=registry).info(
+    {"version": metadata.version("culdesac"), "python": platform.python_version()}
+)
 
 
 class Family(Generic[_Kind]):
@@ -78,18 +86,27 @@ class Family(Generic[_Kind]):
 
     def labels(self, *values: object) -> _Kind:
         """Time series of these label values, in the order of declaration."""
-        key = tuple(
-            text if (text := str(value)) in allowed else OTHER
-            for value, allowed in zip(values, self._allowed, strict=True)
-        )
+        key = self.words(*values)
         child = self._children.get(key)
         if child is None:
             child = self._children[key] = self.metric.labels(*key) if key else self.metric
         return child
 
+    def words(self, *values: object) -> tuple[str, ...]:
+        """Label values as they are shown."""
+        return tuple(
+            text if (text := str(value)) in allowed else OTHER
+            for value, allowed in zip(values, self._allowed, strict=True)
+        )
+
 
 def _counter(name: str, meaning: str, **labels: tuple[str, ...]) -> Family[Counter]:
-    return Family(Counter(name, meaning, tuple(labels), registry=registry), tuple(labels.values()))
+    family = Family(Counter(name, meaning, tuple(labels), registry=registry), tuple(labels.values()))
+    # From 0 on: of a series that begins with its first count, Prometheus does not see that count as an increase.
+    for word in next(iter(labels.values()), ()) if len(labels) == 1 else ():
+        if word not in TOPICS:
+            family.labels(word)
+    return family
 
 
 def _gauge(name: str, meaning: str, **labels: tuple[str, ...]) -> Family[Gauge]:
@@ -141,6 +158,19 @@ alert_decisions = _counter(
 )
 deploys = _counter("culdesac_deploys_total", "Deploys that were noted")
 open_alerts = _gauge("culdesac_open_alerts", "Dead-end alerts that are open", partition=PARTITIONS)
+open_alerts_by_cause = _gauge(
+    "culdesac_open_alerts_by_cause",
+    "Dead-end alerts that are open, by the cause that they named last",
+    cause=ALERT_CAUSES,
+    partition=PARTITIONS,
+)
+money_at_stake = _gauge(
+    "culdesac_money_at_stake",
+    "What the open alerts' lost visitors would have ordered, in the currency of the label",
+    cause=ALERT_CAUSES,
+    currency=CURRENCIES,
+    partition=PARTITIONS,
+)
 enriched_seconds = _histogram(
     "culdesac_enriched_seconds",
     "From the append time of a page view to its enriched copy being acknowledged",
@@ -260,7 +290,11 @@ _GAUGES: Mapping[str, Family[Gauge]] = {
 }
 
 
-OF_PARTITIONS: Mapping[str, Family[Gauge]] = {"open_alerts": open_alerts}
+OF_PARTITIONS: Mapping[str, Family[Gauge]] = {
+    "open_alerts": open_alerts,
+    "open_alerts_by_cause": open_alerts_by_cause,
+    "money_at_stake": money_at_stake,
+}
 """Gauges of one partition, shown as long as it is ours: else those of two workers would be added up."""
 
 

@@ -20,7 +20,7 @@ ANSWER_S = 20.0
 SLOW_S = 10.0
 """An event loop that stood still for so long (s) is not healthy."""
 
-_Series: TypeAlias = tuple[metrics.Family[Gauge], object, object]
+_Series: TypeAlias = tuple[metrics.Family[Gauge], tuple[object, ...]]
 
 
 CAUSE_S = 2.0
@@ -205,18 +205,21 @@ class Watchdog:
         owned = self._runner.owned
         for tp in owned.partitions():
             behind = (ends.get(tp) or 0) - (owned.done_offset(tp) or 0)
-            shown[metrics.lag_records, tp.topic.removeprefix(prefix), tp.partition] = behind
+            shown[metrics.lag_records, (tp.topic.removeprefix(prefix), tp.partition)] = behind
         for unit in itertools.chain.from_iterable(owned.log_units.values()):
             context = unit.processor.context
             if context.watermark > 0:
                 delay_s = max(0.0, (now_ms - context.watermark) / 1000)
-                shown[metrics.watermark_delay_seconds, unit.stage, unit.partition] = delay_s
+                shown[metrics.watermark_delay_seconds, (unit.stage, unit.partition)] = delay_s
             if unit.stage == "sessions":
-                shown[metrics.open_sessions, unit.partition, None] = len(context.state)
-            for (gauge, _), value in context.gauges.items():
+                shown[metrics.open_sessions, (unit.partition,)] = len(context.state)
+            for (gauge, label), value in context.gauges.items():
                 if gauge in metrics.OF_PARTITIONS:
-                    shown[metrics.OF_PARTITIONS[gauge], unit.partition, None] = value
+                    family = metrics.OF_PARTITIONS[gauge]
+                    series = family, family.words(*label.split(), unit.partition)
+                    # Labels that no one knows are one series, so they are added up.
+                    shown[series] = shown.get(series, 0.0) + value
         # What belongs to another worker now would stay as it was, and be counted twice.
-        for (family, *labels), value in (dict.fromkeys(self._shown, 0.0) | shown).items():
-            family.labels(*(label for label in labels if label is not None)).set(value)
+        for (family, labels), value in (dict.fromkeys(self._shown, 0.0) | shown).items():
+            family.labels(*labels).set(value)
         self._shown = shown

@@ -162,18 +162,16 @@ def say(
     if status != "opened":
         alert.revision += 1
         alert.updated_ms = at_ms
-    change = _CHANGES.get(status, 0)
-    if change:
-        open_alerts: OpenAlerts = context.state.get("o") or OpenAlerts()
-        open_alerts.number += change
-        if open_alerts.number:
-            context.state.put("o", open_alerts)
-        else:
-            context.state.delete("o")
     context.count("alerts", status)
     subject, answers = finding.subject, alert.answers
     deploys = deploys_beside(context.state, subject.site, record.suspicion, at_ms)
     said = alert_record(finding, record.suspicion, record.state, alert, status, at_ms, part_of, deploys)
+    open_alerts: OpenAlerts = context.state.get("o") or OpenAlerts()
+    open_alerts.note(said.value, _CHANGES.get(status, 0))
+    if open_alerts.number:
+        context.state.put("o", open_alerts)
+    else:
+        context.state.delete("o")
     name = subject.page if subject.scope == "page" else f"{subject.scope}:{subject.value}"
     known = AlertSubject(name, subject.scope != "page", record.suspicion if status in OVER else None)
     known_until_ms = at_ms + REOPEN_MS if status in OVER else None

@@ -159,9 +159,10 @@ class Pages:
         return score_pages(context.state, key[1:], deadline_ms)
 
     def advanced(self, context: Context, before_ms: int) -> Iterable[Output]:
-        """Show how many alerts are open, also where nothing has changed since the partition was taken over."""
-        open_alerts: OpenAlerts | None = context.state.get("o")
-        context.gauges["open_alerts", ""] = 0 if open_alerts is None else open_alerts.number
+        """Show which alerts are open, also where nothing has changed since the partition was taken over."""
+        open_alerts: OpenAlerts = context.state.get("o") or OpenAlerts()
+        # What is over stays as 0: a cause that goes is a figure, one that vanishes is a gap.
+        context.gauges.update(dict.fromkeys(context.gauges, 0) | open_alerts.gauges())
         return ()
 
     # ---- corrections

@@ -129,10 +129,10 @@ def test_what_compose_names_is_there() -> None:
         assert set(service.get("depends_on", ())) <= SERVICES.keys(), name
         for kind in ("secrets", "configs"):
             named = [entry if isinstance(entry, str) else entry["source"] for entry in service.get(kind, ())]
-            assert set(named) <= COMPOSE[kind].keys(), name
+            assert set(named) <= COMPOSE.get(kind, {}).keys(), name
         for volume in service.get("volumes", ()):
             source = volume.split(":")[0]
-            assert source in COMPOSE["volumes"] or (DEPLOY / source).is_file(), f"{name}: {source}"
+            assert source in COMPOSE["volumes"] or (DEPLOY / source).exists(), f"{name}: {source}"
         if "build" in service:
             assert (DEPLOY / service["build"]["context"]).resolve() == ROOT
             assert (ROOT / service["build"]["dockerfile"]).is_file()
@@ -170,8 +170,12 @@ def test_prometheus_scrapes_every_worker_of_compose() -> None:
     config = yaml.safe_load((DEPLOY / "prometheus.yml").read_text())
     [job] = config["scrape_configs"]
     assert job["static_configs"] == [{"targets": [f"{name}:{PORT}" for name in WORKERS]}]
-    mounted = [volume.split(":")[1] for volume in SERVICES["prometheus"]["volumes"]]
-    assert f"--config.file={mounted[0]}" in SERVICES["prometheus"]["command"]
+    mounted = dict(volume.split(":")[:2] for volume in SERVICES["prometheus"]["volumes"])
+    assert f"--config.file={mounted['./prometheus.yml']}" in SERVICES["prometheus"]["command"]
+    [rules] = config["rule_files"]
+    folder = Path(mounted["./prometheus.yml"]).parent / Path(rules).parent
+    assert folder == Path(mounted["./prometheus"]), "rules are read from where they are mounted"
+    assert list(DEPLOY.glob(rules))
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed; .ci/run installs it")
@@ -182,11 +186,27 @@ def test_promtool_takes_the_scrape_configuration() -> None:
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
-def test_grafana_is_told_where_prometheus_is() -> None:
-    [source] = yaml.safe_load(COMPOSE["configs"]["grafana-datasource"]["content"])["datasources"]
+def test_prometheus_tells_the_alertmanager_of_compose() -> None:
+    config = yaml.safe_load((DEPLOY / "prometheus.yml").read_text())
+    [peer] = config["alerting"]["alertmanagers"]
+    [target] = peer["static_configs"][0]["targets"]
+    name, port = target.split(":")
+    assert SERVICES[name]["ports"] == [f"127.0.0.1:{port}:{port}"]
+    mounted = dict(volume.split(":")[:2] for volume in SERVICES[name]["volumes"])
+    assert f"--config.file={mounted['./alertmanager.yml']}" in SERVICES[name]["command"]
+
+
+def test_grafana_is_told_where_prometheus_and_the_dashboards_are() -> None:
+    provisioning = DEPLOY / "grafana" / "provisioning"
+    [source] = yaml.safe_load((provisioning / "datasources" / "culdesac.yaml").read_text())["datasources"]
     host, port = re.fullmatch(r"http://(\w+):(\d+)", source["url"]).groups()  # type: ignore[union-attr]  # fails where it is None
     assert host in SERVICES
     assert SERVICES[host]["ports"][0].endswith(f":{port}")
+    mounted = dict(volume.split(":")[:2] for volume in SERVICES["grafana"]["volumes"])
+    assert mounted["./grafana/provisioning"] == "/etc/grafana/provisioning"
+    [provider] = yaml.safe_load((provisioning / "dashboards" / "culdesac.yaml").read_text())["providers"]
+    assert provider["options"]["path"] == mounted["./grafana"]
+    assert len(list((DEPLOY / "grafana").glob("*.json"))) == 2
 
 
 # ---- Kubernetes

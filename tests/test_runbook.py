@@ -37,7 +37,10 @@ BLOCKS = re.findall(r"```sh\n(.*?)```", RUNBOOK, re.DOTALL)
 CONSOLE = [
     line for block in re.findall(r"```console\n(.*?)```", RUNBOOK, re.DOTALL) for line in block.splitlines()
 ]
-FOREIGN = {"curl", "journalctl", "kafka-configs.sh", "kafka-topics.sh", "kubectl", "rm", "systemctl"}
+FOREIGN = {
+    "amtool", "curl", "journalctl", "kafka-configs.sh", "kafka-console-consumer.sh", "kafka-topics.sh", "kubectl",
+    "promtool", "rm", "systemctl", ".venv/bin/python",
+}  # fmt: skip
 """What cannot run here: there is no machine with systemd, no Kubernetes, and Kafka's jars without its scripts."""
 
 
