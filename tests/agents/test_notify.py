@@ -7,7 +7,9 @@ import contextlib
 import email
 import hmac
 import json
+import shutil
 import socket
+import subprocess
 import threading
 import time
 import uuid
@@ -19,6 +21,7 @@ from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import msgspec
 import pytest
@@ -37,6 +40,7 @@ from streams.notice_routes import Route, quiet_hours
 
 SECRET = b"a key that nobody can guess"
 LIMIT_S = 60.0
+ALERTMANAGER = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
 
 
 class Hook:
@@ -346,6 +350,43 @@ def test_mail_and_chat_show_hostile_names_as_text(desk: Desk, hook: Hook) -> Non
     assert (notice["route"], notice["kind"], notice["detail"]) == (
         "nobody", "email", "SMTP 550: no recipient is taken",
     )  # fmt: skip
+
+
+@pytest.mark.skipif(ALERTMANAGER is None, reason="no prometheus-alertmanager here")
+def test_alertmanager_fires_until_it_is_over(desk: Desk, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        address = f"127.0.0.1:{found.getsockname()[1]}"
+    file = tmp_path / "alertmanager.yml"
+    file.write_text("route: {receiver: nobody}\nreceivers: [{name: nobody}]\n")
+    process = subprocess.Popen(
+        [str(ALERTMANAGER), f"--config.file={file}", f"--storage.path={tmp_path}/data",
+         f"--web.listen-address={address}", "--cluster.listen-address="],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+
+    def firing() -> list[dict[str, Any]]:
+        try:
+            with urlopen(f"http://{address}/api/v2/alerts", timeout=5) as answer:
+                alerts: list[dict[str, Any]] = json.load(answer)
+                return alerts
+        except OSError:
+            return []
+
+    try:
+        wanted = routes(Webhook(name="on-call", url=f"http://{address}", form="alertmanager"))
+        with desk.running(wanted, from_beginning=True):
+            desk.write("a", 1, "opened")
+            wait_for(lambda: bool(firing()))
+            [fired] = firing()
+            assert fired["labels"]["alert_id"] == "a"
+            assert fired["annotations"]["summary"] == "Dead end: shop.example/sizes (made-up)"
+            assert fired["endsAt"].startswith("9999-")
+            desk.write("a", 2, "resolved")
+            wait_for(lambda: not firing())
+    finally:
+        process.terminate()
+        process.wait(20)
+    assert desk.undelivered() == []
 
 
 def test_a_trial_says_who_can_be_reached(
