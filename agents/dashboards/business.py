@@ -82,8 +82,8 @@ _SESSIONS = Row(
         ),
         Panel(
             "What explains the exits",
-            "Sessions a second by the kind of rule that said why they ended. What `learned` says rests on"
-            " how long pages are read; what no rule explains is a dead end and not in here.",
+            "Sessions a second by the kind of rule that said why they ended. What `learned` says rests on "
+            "how long pages are read; `otherwise` is what no rule explains: the dead ends.",
             (
                 Query(
                     f"sum by (rule) (rate(culdesac_closed_session_exit_rules_total{{{_JOB}}}{_RATE}))",
@@ -129,6 +129,7 @@ _DEAD_ENDS = Row(
             kind="stacked",
             unit="none",
             width=10,
+            empty_because="no alert is open",
         ),
         Panel(
             "What became of alerts",

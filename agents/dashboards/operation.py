@@ -74,9 +74,8 @@ _FLOW = Row(
             "Lag",
             "Records that are not applied yet, by topic. A line that rises for minutes needs somebody; "
             "the runbook says which topic means what.",
-            (Query(f"sum by (topic) (culdesac_lag_records{{{_JOB}}}) > 0", "{{topic}}"),),
+            (Query(f"sum by (topic) (culdesac_lag_records{{{_JOB}}})", "{{topic}}"),),
             width=12,
-            empty_because="everything that has come is applied",
         ),
         Panel(
             "Watermark behind the clock",

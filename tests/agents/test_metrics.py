@@ -119,3 +119,15 @@ def test_every_metric_is_named_by_the_rule_and_has_a_meaning() -> None:
     for family in families:
         assert family.name.startswith("culdesac_")
         assert family.documentation[0].isupper()
+
+
+def test_a_counter_begins_with_zero_so_that_its_first_count_is_an_increase(server: metrics.Server) -> None:
+    shown = scrape(server)
+    for reason in metrics.REASONS:
+        assert f'culdesac_rejected_events_total{{reason="{reason}"}}' in shown
+
+
+def test_currencies_that_no_one_knows_are_one_series_and_added_up() -> None:
+    family = metrics.money_at_stake
+    assert family.words("page_broke", "XQZ", 0) == family.words("page_broke", "QQQ", 0)
+    assert family.words("page_broke", "EUR", 0) == ("page_broke", "EUR", "0")

@@ -169,5 +169,11 @@ def test_open_alerts_are_those_of_all_sites_also_after_a_restart() -> None:
     run = Run().follow(faults)
     run.resume()
     run.mark(220 * MINUTE_MS)
-    assert run.processor.context.gauges["open_alerts", ""] == 2
+    gauges = run.processor.context.gauges
+    assert gauges["open_alerts", ""] == 2
+    causes = {label for name, label in gauges if name == "open_alerts_by_cause"}
+    assert sum(gauges["open_alerts_by_cause", cause] for cause in causes) == 2
     assert "o" not in run.end().kinds_left()
+    assert all(gauges["open_alerts_by_cause", cause] == 0 for cause in causes), (
+        "a cause that is over stays as 0"
+    )
