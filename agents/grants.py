@@ -21,6 +21,7 @@ from agents.security import security_of
 from agents.settings import WorkerSettings
 from agents.topics import admin_client
 from schemas.topics import TOPICS
+from streams.collected import TOPICS as COLLECTED
 from streams.customers import Customers
 from streams.event_files import INPUTS, REJECTED
 from streams.intake import Intake
@@ -28,12 +29,13 @@ from streams.models import Models
 from streams.pages import Pages
 from streams.sessions import Sessions
 
-Role: TypeAlias = Literal["administrator", "worker", "publisher", "reader"]
+Role: TypeAlias = Literal["administrator", "worker", "publisher", "collector", "reader"]
 Operation: TypeAlias = Literal["Read", "Write", "Create", "Describe", "DescribeConfigs"]
 ROLES: dict[Role, str] = {
     "administrator": "who runs culdesac topics --create",
     "worker": "culdesac worker and doctor",
     "publisher": "culdesac publish and shop; your own producers write the topics that they fill",
+    "collector": "culdesac collect",
     "reader": "culdesac alerts; other readers want Read on a group of their own as well",
 }
 
@@ -65,6 +67,9 @@ def grants(settings: WorkerSettings, role: Role) -> list[Grant]:
             wanted[name] |= {"Create", "Describe", "DescribeConfigs"}
     elif role == "publisher":
         for name in (*INPUTS, REJECTED):
+            wanted[name].add("Write")
+    elif role == "collector":
+        for name in (*COLLECTED, REJECTED):
             wanted[name].add("Write")
     elif role == "reader":
         for topic in TOPICS.values():
