@@ -122,13 +122,13 @@ class CollectApp:
 
     async def _segment(self, request: Request, body: bytes, kind: str) -> Response:
         message = read_message(body)
-        collected = self._begin(request, self._gate.site_of(message.write_key or self._gate.key_of(request)))
+        collected = self._begin(request, self._gate.site_of(self._gate.key_of(request) or message.write_key))
         collect_segment(message, collected, body, kind)
         return await self._deliver(collected) or _json({"success": True})
 
     async def _batch(self, request: Request, body: bytes) -> Response:
         batch = read_batch(body)
-        site = self._gate.site_of(batch.write_key or self._gate.key_of(request))
+        site = self._gate.site_of(self._gate.key_of(request) or batch.write_key)
         collected = self._begin(request, site, len(batch.batch))
         for raw in batch.batch:
             payload = bytes(raw)
