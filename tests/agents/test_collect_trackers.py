@@ -11,6 +11,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -73,10 +74,13 @@ def collector(
     broker: EmbeddedKafka, shop: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Collecting]:
     # Kafka may be away for as long as a busy machine needs to start it again.
-    with Collecting(broker.bootstrap, tmp_path_factory.mktemp("d"), origins=shop, hold="60s") as collector:
+    with Collecting(
+        broker.bootstrap, tmp_path_factory.mktemp("d"), origins=shop, hold="60s", in_flight_mb="1"
+    ) as collector:
         collector.wait_until_healthy()
         yield collector
         assert collector.end() == 0
+        assert "never retrieved" not in "".join(collector.lines), collector.lines
         assert "Traceback" not in "".join(collector.lines), collector.lines
 
 
@@ -143,3 +147,49 @@ def test_nothing_is_lost_while_kafka_restarts(
     ids = {record["event_id"] for record in collector.records("interactions") if record["name"] == "counted"}
     assert len(ids) == len(NUMBERS)
     assert collector.metrics()["culdesac_collect_in_flight_bytes"] == 0
+
+
+def test_an_outage_fills_no_memory_and_what_is_answered_well_is_there(
+    collector: Collecting, broker: EmbeddedKafka
+) -> None:
+    def send(number: int) -> int:
+        page = {"type": "page", "anonymousId": "ann", "messageId": f"big-{number}", "writeKey": "k1"}
+        properties = {"url": "https://shop.example/", "more": "x" * 60_000}
+        answer = collector.send("/v1/p", page | {"properties": properties})
+        assert answer.status == 200 or int(answer.headers["retry-after"]) >= 1
+        return answer.status
+
+    busy = 'culdesac_collect_refused_total{reason="busy"}'
+    with ThreadPoolExecutor(40) as pool:
+        broker.freeze()
+        try:
+            futures = [pool.submit(send, number) for number in range(40)]
+            wait_until(lambda: sum(future.done() for future in futures) >= 20)
+            figures = collector.metrics()
+            assert figures[busy] >= 20
+            assert 500_000 < figures["culdesac_collect_in_flight_bytes"] <= 1 << 20
+        finally:
+            broker.thaw()
+        statuses = [future.result() for future in futures]
+    assert set(statuses) == {200, 503}
+    there = {view["event_id"] for view in collector.records("page-views")}
+    assert {f"big-{number}" for number, status in enumerate(statuses) if status == 200} <= there
+    assert collector.metrics()["culdesac_collect_in_flight_bytes"] == 0
+
+
+def test_a_stop_finishes_what_was_accepted(collector: Collecting, broker: EmbeddedKafka) -> None:
+    context = {"page": {"url": "https://shop.example/last"}}
+    page = {"type": "page", "anonymousId": "ann", "messageId": "last", "writeKey": "k1", "context": context}
+    with ThreadPoolExecutor(1) as pool:
+        broker.freeze()
+        try:
+            future = pool.submit(collector.send, "/v1/p", page)
+            wait_until(lambda: collector.metrics()["culdesac_collect_in_flight_bytes"] > 0)
+            collector.process.terminate()
+            with pytest.raises(ConnectionError):
+                wait_until(lambda: collector.send("/health", method="GET").status == 0)
+        finally:
+            broker.thaw()
+        assert future.result().status == 200
+    assert collector.end() == 0
+    assert "last" in {view["event_id"] for view in collector.records("page-views")}
