@@ -117,6 +117,7 @@ async def _serve(settings: WorkerSettings, secret: str, listening: socket.socket
             CollectConnection,
             most=own.max_connections,
             max_request_bytes=own.max_body_kb * 1024 * _FRAMING + 64 * 1024,
+            header_s=own.body_timeout_ms / 1000,
         ),
         ws="none",
         lifespan="off",
@@ -129,7 +130,8 @@ async def _serve(settings: WorkerSettings, secret: str, listening: socket.socket
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=int(own.hold_ms / 1000 + own.body_timeout_ms / 1000) + 1,
     )
-    logging.getLogger("uvicorn").setLevel(logging.ERROR)
+    # It would write out the errors that `CollectApp` has named already, with whatever they hold.
+    logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
     server = _Server(config)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

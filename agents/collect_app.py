@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+import traceback
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, NamedTuple
 
@@ -233,5 +234,6 @@ async def _no_such_thing(request: Request, error: Exception) -> Response:
 
 async def _broken(request: Request, error: Exception) -> Response:
     # What it was about may be personal: the kind of error and its place have to do.
-    log.error("an error of ours: %s", type(error).__name__)
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    log.error("an error of ours: %s in %s, line %s", type(error).__name__, place.name, place.lineno)
     return _refusal(500, "broken", "an error of ours")

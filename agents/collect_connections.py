@@ -15,8 +15,6 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from agents import collect_metrics
 
 MAX_HEADER_BYTES: Final = 32 * 1024
-HEADER_S: Final = 10.0
-"""From the connection, or the first byte of a further request, to the end of its headers."""
 _SLOW = (408, b"Request Timeout", "slow_headers")
 _LARGE = (431, b"Request Header Fields Too Large", "headers")
 
@@ -30,11 +28,14 @@ class CollectConnection(HttpToolsProtocol):
         Connections at a time; the next is closed at once.
     max_request_bytes
         All of a request as it is sent, headers and framing included.
+    header_s
+        From the connection, or the first byte of a further request, to the end of its headers.
     """
 
-    def __init__(self, *args: Any, most: int, max_request_bytes: int, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, most: int, max_request_bytes: int, header_s: float, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._most = most
+        self._header_s = header_s
         self._max_request_bytes = max_request_bytes
         self._bytes = 0
         self._in_headers = True
@@ -85,7 +86,7 @@ class CollectConnection(HttpToolsProtocol):
         super().on_message_complete()
 
     def _watch(self) -> None:
-        self._limit = self.loop.call_later(HEADER_S, partial(self._refuse, *_SLOW))
+        self._limit = self.loop.call_later(self._header_s, partial(self._refuse, *_SLOW))
 
     def _unwatch(self) -> None:
         if self._limit is not None:
@@ -94,6 +95,10 @@ class CollectConnection(HttpToolsProtocol):
 
     def _refuse(self, status: int, phrase: bytes, reason: str) -> None:
         if self.transport is None or self.transport.is_closing():
+            return
+        if not self._bytes:
+            # A browser that has opened a connection in advance, and not needed it.
+            self.transport.close()
             return
         collect_metrics.refused.labels(reason).inc()
         if self._in_headers:

@@ -34,7 +34,7 @@ class CollectSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_body_kb
         A larger body is refused.
     body_timeout_ms
-        A body that takes longer to come is refused.
+        A body that takes longer to come is refused, and so are headers.
     hold_ms
         How long a request waits for Kafka before it is told to come again.
     in_flight_mb

@@ -8,13 +8,14 @@ import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
 from agents.broker import EmbeddedKafka
-from tests.agents.collecting import KEY, SITE, Collecting
+from tests.agents.collecting import KEY, SITE, Collecting, wait_until
 
 PAGE = {"type": "page", "anonymousId": "ann", "writeKey": KEY}
 PLAUSIBLE = {"n": "pageview", "u": f"https://{SITE}/", "d": SITE, "v": 36}
@@ -24,7 +25,7 @@ BASIC = "Basic azE6"  # k1:
 @pytest.fixture(scope="module")
 def collector(kafka: EmbeddedKafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collecting]:
     folder = tmp_path_factory.mktemp("collector")
-    with Collecting(kafka.bootstrap, folder, max_body_kb="64", body_timeout="3s") as collector:
+    with Collecting(kafka.bootstrap, folder, max_body_kb="64", body_timeout="5s") as collector:
         collector.wait_until_healthy()
         yield collector
 
@@ -155,6 +156,7 @@ def test_slow_endless_and_malformed_requests_end_and_slow_down_nobody(collector:
         b" 413 ": head + b"Transfer-Encoding: chunked\r\n\r\n" + b"4000\r\n" + b" " * 0x4000 + b"\r\n"
         + (b"4000\r\n" + b" " * 0x4000 + b"\r\n") * 4,
         b" 431 ": head + b"A: " + b"a" * 40_000,
+        b" 408  ": head,
         b" 400 ": b"\x16\x03\x01 hello\r\n\r\n",
     }  # fmt: skip
     with ThreadPoolExecutor(24) as pool:
@@ -163,22 +165,32 @@ def test_slow_endless_and_malformed_requests_end_and_slow_down_nobody(collector:
         ]
         assert collector.send("/api/event", PLAUSIBLE).status == 202
         for status, future in futures:
-            assert status in future.result().partition(b"\r\n")[0]
+            assert status.rstrip() in future.result().partition(b"\r\n")[0]
     figures = collector.metrics()
     assert figures['culdesac_collect_refused_total{reason="slow_body"}'] == 6
+    assert figures['culdesac_collect_refused_total{reason="slow_headers"}'] == 6
     assert figures['culdesac_collect_refused_total{reason="headers"}'] == 6
     assert figures["culdesac_collect_in_flight_bytes"] == 0
 
 
 def test_rates_and_missing_kafka_say_when_to_come_again_and_stop_is_orderly(tmp_path: Path) -> None:
     # No Kafka is there: the collector waits for it, and says so.
-    settings = {"client_rate": "1", "client_burst": "3", "hold": "200ms"}
-    with Collecting("127.0.0.1:1", tmp_path, create=False, **settings) as collector:
+    with Collecting(
+        "127.0.0.1:1", tmp_path, create=False, client_rate="1", client_burst="3", proxies="127.0.0.0/8"
+    ) as collector:
         assert collector.send("/health", method="GET").status == 503
-        answers = [collector.send("/api/event", PLAUSIBLE) for _ in range(5)]
-        assert [answer.status for answer in answers[:3]] == [503, 503, 503]
-        assert [answer.json()["error"] for answer in answers[:3]] == ["kafka_away"] * 3
-        assert 429 in {answer.status for answer in answers}
+        answers = [collector.send("/api/event", PLAUSIBLE) for _ in range(3)]
+        assert [answer.status for answer in answers] == [503] * 3
+        assert [answer.json()["error"] for answer in answers] == ["kafka_away"] * 3
+
+        def last(**headers: str) -> int:
+            answers.append(collector.send("/api/event", PLAUSIBLE, **headers))
+            return answers[-1].status
+
+        wait_until(lambda: last() == 429)
+        assert last(X_Forwarded_For="203.0.113.1") == 503, "another network has a bucket of its own"
+        ends = count(2)
+        wait_until(lambda: last(X_Forwarded_For=f"203.0.113.{next(ends)}") == 429)
         assert all(int(answer.headers["retry-after"]) >= 1 for answer in answers)
         began = time.monotonic()
         assert collector.end() == 0
