@@ -10,7 +10,7 @@ import logging
 import time
 import traceback
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 from starlette.applications import Starlette
@@ -35,8 +35,8 @@ from streams.posted_records import read_posted
 from streams.segment_events import collect_segment, read_batch, read_message
 
 SEGMENT_KINDS: Final = {
-    "p": "page", "page": "page", "t": "track", "track": "track", "i": "identify", "identify": "identify",
-    "g": "group", "group": "group", "a": "alias", "alias": "alias", "s": "screen", "screen": "screen",
+    "p": "page", "t": "track", "i": "identify", "page": "page", "track": "track", "identify": "identify",
+    "g": "group", "a": "alias", "s": "screen", "group": "group", "alias": "alias", "screen": "screen",
 }  # fmt: skip
 SEGMENT_BATCHES: Final = ("b", "batch", "import")
 AWAY_S: Final = 5.0
@@ -44,13 +44,7 @@ AWAY_S: Final = 5.0
 BUSY_S: Final = 2.0
 ALLOWED_HEADERS: Final = ("authorization", "content-type", "x-retry-count")
 
-Read = Callable[[Request, bytes], Awaitable[Response]]
 log = logging.getLogger(__name__)
-
-
-class _Endpoint(NamedTuple):
-    name: str
-    read: Read
 
 
 class CollectApp:
@@ -74,14 +68,17 @@ class CollectApp:
 
     def asgi(self) -> ASGIApp:
         """Make the application."""
-        routes = [Route(f"/v1/{path}", self._posted("segment", self._segment, kind), methods=["POST"])
-                  for path, kind in SEGMENT_KINDS.items()]  # fmt: skip
+        # They are tried one after the other: what browsers send most comes first.
+        routes = [Route("/api/event", self._posted("plausible", self._plausible), methods=["POST"])]
+        routes += [
+            Route(f"/v1/{path}", self._posted("segment", self._segment, kind), methods=["POST"])
+            for path, kind in SEGMENT_KINDS.items()
+        ]
         routes += [
             Route(f"/v1/{path}", self._posted("segment", self._batch), methods=["POST"])
             for path in SEGMENT_BATCHES
         ]
         routes += [
-            Route("/api/event", self._posted("plausible", self._plausible), methods=["POST"]),
             Route("/v1/events", self._posted("events", self._events), methods=["POST"]),
             Route("/health", self._health, methods=["GET"]),
             Route("/openapi.json", self._openapi, methods=["GET"]),

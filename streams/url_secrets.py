@@ -54,7 +54,8 @@ def strip_secrets(url: str, keep_query: Collection[str] = ()) -> str:
             parts[position] = PLACEHOLDER
         elif semicolon:
             parts[position] = name
-    kept = [kept for pair in (query or "").split("&") if (kept := _kept(pair, keep_query))]
+    pairs = query.split("&") if query else ()
+    kept = [kept for pair in pairs if (kept := _kept(pair, keep_query))]
     return scheme + authority.rpartition("@")[2] + "/".join(parts) + ("?" + "&".join(kept) if kept else "")
 
 
