@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -165,6 +166,7 @@ def test_an_outage_fills_no_memory_and_what_is_answered_well_is_there(
         try:
             futures = [pool.submit(send, number) for number in range(40)]
             wait_until(lambda: sum(future.done() for future in futures) >= 20)
+            assert {future.result() for future in futures if future.done()} == {503}, "Kafka has nothing yet"
             figures = collector.metrics()
             assert figures[busy] >= 20
             assert 500_000 < figures["culdesac_collect_in_flight_bytes"] <= 1 << 20
@@ -188,6 +190,9 @@ def test_a_stop_finishes_what_was_accepted(collector: Collecting, broker: Embedd
             collector.process.terminate()
             with pytest.raises(ConnectionError):
                 wait_until(lambda: collector.send("/health", method="GET").status == 0)
+            time.sleep(1)  # one that does not wait would have ended by now
+            assert collector.process.poll() is None
+            assert not future.done()
         finally:
             broker.thaw()
         assert future.result().status == 200
