@@ -99,14 +99,18 @@ class CollectApp:
         app.router.redirect_slashes = False
         return app
 
-    def _posted(self, endpoint: str, read: Any, *more: str) -> Callable[[Request], Awaitable[Response]]:
+    def _posted(
+        self, endpoint: str, read: Callable[..., tuple[Collected, Response]], *more: str
+    ) -> Callable[[Request], Awaitable[Response]]:
         """Make the handler of a path: what all have in common."""
 
         async def handle(request: Request) -> Response:
             began = time.monotonic()
             request.scope["culdesac_endpoint"] = endpoint
             try:
-                response: Response = await read(request, await self._gate.body(request), *more)
+                # While it waits for Kafka it holds what it sends, and not the body.
+                collected, answer = read(request, await self._gate.body(request), *more)
+                response = await self._deliver(collected) or answer
             except RefusedError as error:
                 return _refusal(error.status, error.reason, error.detail, error.headers())
             except RejectedError as error:
@@ -118,13 +122,13 @@ class CollectApp:
 
         return handle
 
-    async def _segment(self, request: Request, body: bytes, kind: str) -> Response:
+    def _segment(self, request: Request, body: bytes, kind: str) -> tuple[Collected, Response]:
         message = read_message(body)
         collected = self._begin(request, self._gate.site_of(self._gate.key_of(request) or message.write_key))
         collect_segment(message, collected, body, kind)
-        return await self._deliver(collected) or _json({"success": True})
+        return collected, _json({"success": True})
 
-    async def _batch(self, request: Request, body: bytes) -> Response:
+    def _batch(self, request: Request, body: bytes) -> tuple[Collected, Response]:
         batch = read_batch(body)
         site = self._gate.site_of(self._gate.key_of(request) or batch.write_key)
         collected = self._begin(request, site, len(batch.batch))
@@ -136,15 +140,15 @@ class CollectApp:
                 collected.reject(error.reason, error.detail, payload)
             else:
                 collect_segment(message, collected, payload, "", batch.sent_at)
-        return await self._deliver(collected) or _json({"success": True})
+        return collected, _json({"success": True})
 
-    async def _plausible(self, request: Request, body: bytes) -> Response:
+    def _plausible(self, request: Request, body: bytes) -> tuple[Collected, Response]:
         event = read_plausible(body)
         collected = self._begin(request, self._gate.site_of_domain(event.d or event.domain))
         collect_plausible(event, collected, body)
-        return await self._deliver(collected) or PlainTextResponse("ok", 202)
+        return collected, PlainTextResponse("ok", 202)
 
-    async def _events(self, request: Request, body: bytes) -> Response:
+    def _events(self, request: Request, body: bytes) -> tuple[Collected, Response]:
         site = self._gate.site_of(self._gate.key_of(request))
         collected = self._begin(request, site)
         read_posted(body, collected)
@@ -154,7 +158,7 @@ class CollectApp:
             "rejected": len(collected.rejected),
             "skipped": collected.skipped.total(),
         }
-        return await self._deliver(collected) or _json(numbers | {"details": collected.details})
+        return collected, _json(numbers | {"details": collected.details})
 
     def _begin(self, request: Request, site: str, events: int = 1) -> Collected:
         self._gate.charge(site, events)
