@@ -86,6 +86,14 @@ def document() -> dict[str, Any]:
 
 def _post(path: str, type_: str, summary: str) -> dict[str, Any]:
     schema = {"schema": {"$ref": f"#/components/schemas/{type_}"}}
+    # What a browser sends without asking first: the same JSON under another name.
+    beacon = {
+        "schema": {
+            "type": "string",
+            "description": f"A {type_} as JSON",
+            "contentMediaType": "application/json",
+        }
+    }
     plausible = path == "/api/event"
     taken = {"description": "Kafka has it"} | (
         {"content": {"text/plain": {"schema": {"type": "string"}}}}
@@ -95,7 +103,7 @@ def _post(path: str, type_: str, summary: str) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": path.strip("/").replace("/", "_"),
         "summary": summary,
-        "requestBody": {"required": True, "content": {"application/json": schema, "text/plain": schema}},
+        "requestBody": {"required": True, "content": {"application/json": schema, "text/plain": beacon}},
         "responses": {"202" if plausible else "200": taken}
         | {code: _answer(text, "Refusal") for code, text in _REFUSALS.items()},
     }

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 import schemathesis
 from hypothesis import HealthCheck, settings
 from schemathesis.checks import not_a_server_error
@@ -49,13 +50,26 @@ def test_the_committed_document_is_the_one_that_is_served(collector: Collecting)
     assert collector.send("/openapi.json", method="GET").json() == document()
 
 
+@pytest.fixture(scope="module")
+def session() -> Iterator[requests.Session]:
+    """One connection for all: there are a thousand requests."""
+    with requests.Session() as session:
+        yield session
+
+
 @schema.include(method="POST").parametrize()
 @settings(max_examples=5, suppress_health_check=list(HealthCheck))
-def test_whatever_is_sent_is_answered_as_the_document_says(case: Any, collector: Collecting) -> None:
+def test_whatever_is_sent_is_answered_as_the_document_says(
+    case: Any, collector: Collecting, session: requests.Session
+) -> None:
     if case.path == "/api/event" and isinstance(case.body, dict):
         case.body |= {"d": SITE, "u": f"https://{SITE}/"}
     case.call_and_validate(
-        base_url=collector.url, checks=CHECKS, headers={"Authorization": "Bearer k1"}, timeout=60
+        base_url=collector.url,
+        checks=CHECKS,
+        headers={"Authorization": "Bearer k1"},
+        session=session,
+        timeout=60,
     )
 
 
