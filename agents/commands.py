@@ -77,6 +77,25 @@ def worker(settings: SettingsFile = None, kafka: Kafka = None) -> None:
 
 
 @app.command()
+def collect(
+    sites: Annotated[
+        list[str] | None,
+        typer.Option(help="key=site: a key that trackers send, and whose events these are; several times."),
+    ] = None,
+    port: Annotated[int | None, typer.Option(help="Where to listen; by default 9647.")] = None,
+    settings: SettingsFile = None,
+    kafka: Kafka = None,
+) -> None:
+    """Take events of web trackers (Segment's, Plausible's, our own JSON) to Kafka, until SIGTERM.
+
+    Example: culdesac collect --sites k1=shop.example --kafka localhost:9092
+    """
+    from agents.collect import run_collector
+
+    run_collector(_settings(settings, kafka=kafka, collect_sites=sites, collect_port=port))
+
+
+@app.command()
 def alerts(
     follow: Annotated[bool, typer.Option(help="Go on, and show alerts as they open and change.")] = False,
     kafka: Kafka = None,

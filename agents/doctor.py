@@ -80,6 +80,8 @@ def find(file: Path | None, kafka: str | None) -> Iterator[Finding]:
     yield Finding("settings", "ok", str(file or os.environ.get(FILE_VARIABLE) or "defaults and environment"))
     yield _data_dir(settings.data_dir)
     yield _metrics_port(settings)
+    if settings.collect.sites:
+        yield _collect_port(settings)
     yield from _broker(settings, settings.kafka != WorkerSettings().kafka or kafka is not None)
 
 
@@ -147,6 +149,19 @@ def _metrics_port(settings: WorkerSettings) -> Finding:
         )
 
 
+def _collect_port(settings: WorkerSettings) -> Finding:
+    own = settings.collect
+    address = f"{own.host}:{own.port}"
+    try:
+        family = socket.AF_INET6 if ":" in own.host else socket.AF_INET
+        with socket.create_server((own.host, own.port), family=family):
+            text = f"{address} is free, for {len(own.sites)} site keys"
+            return Finding("collect port", "ok", text)
+    except OSError as error:
+        mend = "well if a collector runs there; else choose another port of [collect]"
+        return Finding("collect port", "note", f"{address}: {error.strerror}", mend)
+
+
 def _broker(settings: WorkerSettings, named: bool) -> Iterator[Finding]:
     try:
         states = check_topics(settings)
@@ -157,6 +172,8 @@ def _broker(settings: WorkerSettings, named: bool) -> Iterator[Finding]:
     yield Finding("broker", "ok", f"{settings.kafka} answers")
     yield _topics(states)
     yield _grants(settings)
+    if settings.collect.sites:
+        yield _collect_grants(settings)
     yield _clock(settings, [state for state in states if state.partitions], time.time)
 
 
@@ -176,6 +193,15 @@ def _grants(settings: WorkerSettings) -> Finding:
         return Finding("rights", "ok", "this user may do all that a worker has to")
     mend = "; ".join(commands(missing, f"User:{settings.sasl_username or '…'}", settings.kafka))
     return Finding("rights", "broken", f"this user lacks {lacking(missing)}", mend)
+
+
+def _collect_grants(settings: WorkerSettings) -> Finding:
+    missing = missing_grants(settings, "collector")
+    if not missing:
+        return Finding("collect rights", "ok", "this user may write what a collector does")
+    mend = "; ".join(commands(missing, f"User:{settings.sasl_username or '…'}", settings.kafka))
+    # A collector may well be another user than the worker that is looked at here.
+    return Finding("collect rights", "note", f"this user lacks {lacking(missing)}", mend)
 
 
 def _clock(settings: WorkerSettings, states: list[TopicState], now: Callable[[], float]) -> Finding:

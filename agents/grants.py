@@ -21,6 +21,7 @@ from agents.security import security_of
 from agents.settings import WorkerSettings
 from agents.topics import admin_client
 from schemas.topics import TOPICS
+from streams.collected import TOPICS as COLLECTED
 from streams.customers import Customers
 from streams.event_files import INPUTS, REJECTED
 from streams.intake import Intake
@@ -28,12 +29,13 @@ from streams.models import Models
 from streams.pages import Pages
 from streams.sessions import Sessions
 
-Role: TypeAlias = Literal["administrator", "worker", "publisher", "reader", "notifier"]
+Role: TypeAlias = Literal["administrator", "worker", "publisher", "collector", "notifier", "reader"]
 Operation: TypeAlias = Literal["Read", "Write", "Create", "Describe", "DescribeConfigs"]
 ROLES: dict[Role, str] = {
     "administrator": "who runs culdesac topics --create",
     "worker": "culdesac worker and doctor",
     "publisher": "culdesac publish and shop; your own producers write the topics that they fill",
+    "collector": "culdesac collect",
     "notifier": "culdesac notify; and Read on a group APP_ID-notify-ROUTE for each of its routes",
     "reader": "culdesac alerts; other readers want Read on a group of their own as well",
 }
@@ -70,6 +72,9 @@ def grants(settings: WorkerSettings, role: Role) -> list[Grant]:
     elif role == "notifier":
         wanted["dead-end-alerts"].add("Read")
         wanted["undelivered-notices"].add("Write")
+    elif role == "collector":
+        for name in (*COLLECTED, REJECTED):
+            wanted[name].add("Write")
     elif role == "reader":
         for topic in TOPICS.values():
             # What was refused stands there as it came, personal data too: whoever needs it is given it by name.

@@ -330,7 +330,7 @@ class Server:
         self._http.server_close()
 
 
-def serve(host: str, port: int, health: Health) -> Server:
+def serve(host: str, port: int, health: Health, shown: CollectorRegistry = registry) -> Server:
     """Show ``/metrics`` and ``/healthz``.
 
     Parameters
@@ -341,6 +341,8 @@ def serve(host: str, port: int, health: Health) -> Server:
         0: any free one.
     health
         Asked at each ``/healthz``, from another thread: 200 if it says so, else 503, with its line.
+    shown
+        Whose figures: by default a worker's.
 
     Raises
     ------
@@ -353,7 +355,7 @@ def serve(host: str, port: int, health: Health) -> Server:
             """Answer a scrape or a health check."""
             path = self.path.partition("?")[0]
             if path == "/metrics":
-                self._answer(200, CONTENT_TYPE_LATEST, generate_latest(registry))
+                self._answer(200, CONTENT_TYPE_LATEST, generate_latest(shown))
             elif path == "/healthz":
                 ok, text = health()
                 self._answer(200 if ok else 503, "text/plain; charset=utf-8", f"{text}\n".encode())

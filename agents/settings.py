@@ -1,8 +1,9 @@
 """Settings of a worker: where it runs, and (from `streams`) what decides results.
 
-They come from a TOML file with the tables ``[worker]`` and ``[streams]``, and from the environment
-(``CULDESAC_`` and the setting's name in capitals), which wins. Durations are written as people write them,
-under the setting's name without its ``_ms``: ``gap = "30m"``, ``CULDESAC_GAP=30m``.
+They come from a TOML file with the tables ``[worker]``, ``[streams]`` and ``[collect]``, and from the environment
+(``CULDESAC_`` and the setting's name in capitals, with ``COLLECT_`` before those of the collector), which wins.
+Durations are written as people write them, under the setting's name without its ``_ms``: ``gap = "30m"``,
+``CULDESAC_GAP=30m``.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 
+from agents.collect_settings import CollectSettings, collect_value
 from agents.durations import EXAMPLES, parse_duration
 from schemas.topics import TOPICS, PartitionCounts
 from streams.content_groups import group_reader
@@ -27,7 +29,7 @@ FILE_VARIABLE = "CULDESAC_SETTINGS"
 SECRET_CHARACTERS = 16
 """A shorter secret can be guessed."""
 StageName = Literal["intake", "sessions", "customers", "pages", "models"]
-_TABLES = ("worker", "streams")
+_TABLES = ("worker", "streams", "collect")
 _NOT_SETTINGS = (FILE_VARIABLE, "CULDESAC_CACHE")
 _PATHS = (
     "data_dir",
@@ -100,6 +102,8 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
         From ``DEBUG`` to ``ERROR``.
     streams
         What decides results.
+    collect
+        Of the collector.
     """
 
     kafka: str = "127.0.0.1:9092"
@@ -130,6 +134,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     ssl_check_hostname: bool = True
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     streams: Settings = Settings()
+    collect: CollectSettings = CollectSettings()
 
     def topic_partitions(self) -> dict[str, int]:
         """Each topic (without prefix) with its number of partitions."""
@@ -138,7 +143,10 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 _WORKER_TYPES = {field.name: field.type for field in msgspec.structs.fields(WorkerSettings)}
 _WORKER_TYPES.pop("streams")
+_WORKER_TYPES.pop("collect")
 _STREAMS_TYPES = {field.name: field.type for field in msgspec.structs.fields(Settings)}
+_COLLECT_TYPES = {field.name: field.type for field in msgspec.structs.fields(CollectSettings)}
+_TYPES = {"worker": _WORKER_TYPES, "streams": _STREAMS_TYPES, "collect": _COLLECT_TYPES}
 _LEAST = {"metrics_port": 0}
 _MOST = {"metrics_port": 65_535, "replication_factor": 32_767, "max_views": 1_000}
 
@@ -151,8 +159,7 @@ def setting_names(table: str) -> dict[str, str]:
     >>> setting_names("streams")["gap"]
     'gap_ms'
     """
-    types = _WORKER_TYPES if table == "worker" else _STREAMS_TYPES
-    return {name.removesuffix("_ms"): name for name in types}
+    return {name.removesuffix("_ms"): name for name in _TYPES[table]}
 
 
 def load_settings(
@@ -167,7 +174,8 @@ def load_settings(
     environment
         None: that of the process.
     overrides
-        Worker settings from the command line, which win over all; those that are None are left out.
+        Settings of the worker from the command line, and of the collector as ``collect_…``, which win over all;
+        those that are None are left out.
 
     Raises
     ------
@@ -182,19 +190,33 @@ def load_settings(
     environment = os.environ if environment is None else environment
     if file is None and environment.get(FILE_VARIABLE):
         file = Path(environment[FILE_VARIABLE])
-    worker, streams = ({}, {}) if file is None else read_file(file)
+    document: dict[str, dict[str, Any]] = {table: {} for table in _TABLES}
+    if file is not None:
+        document |= read_tables(file)
     for variable in sorted(environment):
         if not variable.startswith(PREFIX) or variable in _NOT_SETTINGS:
             continue
-        name = variable.removeprefix(PREFIX).lower()
-        table = "worker" if name in setting_names("worker") else "streams"
+        table, name = _place(variable.removeprefix(PREFIX).lower())
         field, converted = _value(table, name, environment[variable], variable)
-        (worker if table == "worker" else streams)[field] = converted
-    for name, value in overrides.items():
+        document[table][field] = converted
+    for override, value in overrides.items():
         if value is not None:
-            field, converted = _value("worker", name, value, f"--{name.replace('_', '-')}")
-            worker[field] = converted
-    return WorkerSettings(streams=Settings(**streams), **worker)
+            table, name = _place(override)
+            field, converted = _value(table, name, value, f"--{name.replace('_', '-')}")
+            document[table][field] = converted
+    return WorkerSettings(
+        streams=Settings(**document["streams"]),
+        collect=CollectSettings(**document["collect"]),
+        **document["worker"],
+    )
+
+
+def _place(name: str) -> tuple[str, str]:
+    """Table of a setting that is named without one, and its name there."""
+    if name in setting_names("worker"):
+        return "worker", name
+    own = name.removeprefix("collect_")
+    return ("streams", name) if own == name else ("collect", own)
 
 
 def read_file(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -205,15 +227,20 @@ def read_file(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     SettingsError
         The file is missing or is not TOML, a setting is unknown, or its value can't be used.
     """
+    tables = read_tables(file)
+    return tables["worker"], tables["streams"]
+
+
+def read_tables(file: Path) -> dict[str, dict[str, Any]]:
+    """Read all tables of a TOML file, those that it has not as empty ones; as `read_file`."""
     document = _document(file)
-    worker, streams = (
-        dict(
+    return {
+        table: dict(
             _value(table, name, value, f"{file}: [{table}] {name}")
             for name, value in document.get(table, {}).items()
         )
         for table in _TABLES
-    )
-    return worker, streams
+    }
 
 
 def _document(file: Path) -> dict[str, Any]:
@@ -226,7 +253,9 @@ def _document(file: Path) -> dict[str, Any]:
         raise SettingsError(f"{file}: is not TOML: {error}") from None
     for table, content in document.items():
         if table not in _TABLES or not isinstance(content, dict):
-            raise SettingsError(f"{file}: {table}: settings stand in the tables [worker] and [streams]")
+            raise SettingsError(
+                f"{file}: {table}: settings stand in the tables [worker], [streams] and [collect]"
+            )
     return document
 
 
@@ -238,8 +267,10 @@ def _value(table: str, name: str, value: object, where: str) -> tuple[str, Any]:
             raise SettingsError(f'{where}: write {name.removesuffix("_ms")} = "…", a duration {EXAMPLES}')
         raise SettingsError(f"{where}: unknown setting; there are {', '.join(sorted(names))}")
     field = names[name]
-    type_ = (_WORKER_TYPES if table == "worker" else _STREAMS_TYPES)[field]
+    type_ = _TYPES[table][field]
     try:
+        if table == "collect":
+            return field, collect_value(field, type_, value)
         return field, _converted(field, type_, value)
     except msgspec.ValidationError:
         shown = "this" if field in _SECRETS else repr(value)

@@ -41,7 +41,7 @@ WEAK_CLICK_IDS = {
 }
 
 _UTM_NAMES = frozenset({"utm_source", "utm_medium", "utm_campaign"})
-_NAMES = _UTM_NAMES | PAID_CLICK_IDS.keys() | WEAK_CLICK_IDS.keys()
+PARAMETERS = _UTM_NAMES | PAID_CLICK_IDS.keys() | WEAK_CLICK_IDS.keys()
 
 
 class Campaign(msgspec.Struct, frozen=True, gc=False):
@@ -90,7 +90,7 @@ def read_campaign(query: str) -> Campaign | None:
     for pair in query.split("&"):
         raw_name, _, raw_value = pair.partition("=")
         name = raw_name.lower()
-        if name not in _NAMES or not raw_value:
+        if name not in PARAMETERS or not raw_value:
             continue
         if name in _UTM_NAMES:
             value = _clean(raw_value)

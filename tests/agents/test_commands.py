@@ -78,6 +78,13 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_
         (["demo", "--for", "soon"], "'soon' is no duration"),
         (["demo", "--for", "0s"], "more than 0"),
         (["worker", "--settings", "absent.toml"], "absent.toml: can't be read"),
+        (["collect"], "name the keys of your sites, such as --sites k1=shop.example"),
+        (["collect", "--sites", "shop.example"], "--sites: 'shop.example' is no site: write key=site"),
+        (
+            ["collect", "--sites", "k=s", "--port", "-1"],
+            "--port: -1 can't be used: write a whole number from 0",
+        ),
+        (["collect", "--sites", "k=s", "--port", "0", "--kafka", "nowhere"], "'nowhere' is no address"),
     ],
 )
 def test_what_the_user_can_mend_is_one_line_and_exit_code_2(
@@ -199,6 +206,7 @@ def test_help_names_every_command() -> None:
     for name in (
         "demo",
         "worker",
+        "collect",
         "alerts",
         "replay",
         "publish",

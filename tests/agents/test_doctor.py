@@ -92,8 +92,14 @@ def test_topics_and_clock_are_looked_at_where_kafka_is(
     ensure_topics(settings)
     assert found(kafka=kafka.bootstrap)["topics"].state == "broken", "the default is four partitions"
     monkeypatch.setenv("CULDESAC_PARTITIONS", "inputs=1,visitors=1,customers=1,outputs=1")
+    assert "collect port" not in found(kafka=kafka.bootstrap), "nobody asked for a collector"
+    monkeypatch.setenv("CULDESAC_COLLECT_SITES", "k1=shop.example")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        monkeypatch.setenv("CULDESAC_COLLECT_PORT", str(taken.getsockname()[1]))
+        assert found(kafka=kafka.bootstrap)["collect port"].state == "note"
     findings = found(kafka=kafka.bootstrap)
     assert (findings["topics"].state, findings["clock"].state) == ("ok", "ok")
+    assert (findings["collect port"].state, findings["collect rights"].state) == ("ok", "ok")
     assert doctor.examine(None, kafka.bootstrap, as_json=False) == 0
     assert "ok broker" in capsys.readouterr().out
 

@@ -59,12 +59,15 @@ def test_the_commands_on_kafka_and_the_subscriber_run(kafka: EmbeddedKafka, fold
     [code] = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     assert len(code.splitlines()) <= 20
     address = {"localhost:9092": kafka.bootstrap}
-    environment = {"XDG_DATA_HOME": str(folder / "kafka-data"), "CULDESAC_METRICS_PORT": "0"}
+    ports = dict.fromkeys(
+        ("CULDESAC_METRICS_PORT", "CULDESAC_COLLECT_PORT", "CULDESAC_COLLECT_METRICS_PORT"), "0"
+    )
+    environment = {"XDG_DATA_HOME": str(folder / "kafka-data")} | ports
     going_on: list[subprocess.Popen[bytes]] = []
     try:
         for line in WITH_KAFKA:
             command = arguments(line, **address)
-            if any(word in line for word in ("worker", "--follow", "notify")):
+            if any(word in line for word in ("worker", "--follow", "collect", "notify")):
                 with (folder / "log").open("ab") as log:
                     going_on.append(
                         subprocess.Popen(
@@ -92,4 +95,4 @@ def test_the_commands_on_kafka_and_the_subscriber_run(kafka: EmbeddedKafka, fold
         for process in going_on:
             process.terminate()
         codes = [process.wait(20) for process in going_on]
-    assert codes[0] == 0, (folder / "log").read_text()[-3000:]
+    assert codes[0] == codes[-1] == 0, (folder / "log").read_text()[-3000:]

@@ -22,6 +22,8 @@ from agents import doctor
 from agents.alerts import AlertReader
 from agents.broker import EmbeddedKafka
 from agents.changelogs import FENCE_KEY, top_header, write_fence
+from agents.collect import check_kafka
+from agents.collect_sender import CollectSender
 from agents.grants import LOG_STAGES, ROLES, Grant, Role, commands, grants, missing_grants, show_grants
 from agents.progress import Bars
 from agents.publisher import Publisher
@@ -34,6 +36,7 @@ from agents.stores import Store
 from agents.topics import TopicError, check_topics, ensure_topics
 from agents.worker import make_deployment
 from schemas.topics import TOPICS
+from streams.collected import CollectedRecord
 from streams.event_files import find_files, read_events
 from streams.flow import stages
 from streams.intake import Intake
@@ -196,6 +199,27 @@ def test_every_client_gets_in_by_plain_and_by_certificate(
             store.close()
 
     assert asyncio.run(write_and_recover()) >= 1
+
+
+def test_a_collector_needs_no_more_than_its_rights(secure: SecureKafka) -> None:
+    settings = secure.settings("collector")
+    check_kafka(settings)
+    lost = Grant("topic", "orders", ("Write",))
+    secure.revoke("collector", lost)
+    with pytest.raises(TopicError, match="orders"):
+        check_kafka(settings)
+    secure.grant("collector", [lost])
+
+    async def deliver() -> bool:
+        sender = CollectSender(settings.kafka, "", 1_000_000, security_of(settings))
+        sender.start()
+        while not sender.connected:
+            await asyncio.sleep(0.05)
+        taken = await sender.deliver([CollectedRecord("interactions", "ann", b"{}")])
+        assert await sender.stop(30)
+        return taken
+
+    assert asyncio.run(deliver())
 
 
 REFUSALS = [

@@ -25,6 +25,7 @@ FULL = {
     "soak": "--minutes 10",
     "growth": "--events 30000",
     "partitions": "--partitions 1 12 100",
+    "collecting": "--connections 8 64 --seconds 10",
 }
 SHORT = {
     "product": "--hours 2",
@@ -35,6 +36,7 @@ SHORT = {
     "soak": "--minutes 0.5 --rate 100",
     "growth": "--events 4000 --only load pages hot",
     "partitions": "--partitions 1 4 --hours 0.5",
+    "collecting": "--connections 8 --seconds 2",
 }
 LIMIT_S = 1_500
 Line = dict[str, Any]
