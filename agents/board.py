@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -80,6 +81,8 @@ def run_board(
         )
         sys.stderr.write(f"Board: {address(listener)}\n")
         sys.stderr.flush()
+        # The server ends itself, then raises the signal again for whoever else waits for it: nobody does.
+        signal.signal(signal.SIGTERM, lambda number, frame: None)
         uvicorn.Server(config).run(sockets=[listener])
 
 

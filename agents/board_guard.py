@@ -139,6 +139,7 @@ class Guard:
         self._hosts = hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request pass, or refuse it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

@@ -73,11 +73,11 @@ class BoardApp:
         ]
 
     async def index(self, request: Request) -> Response:
-        """First page."""
+        """Give the first page."""
         return HTMLResponse(self._pages.index(_site(request)))
 
     async def alert(self, request: Request) -> Response:
-        """An alert's page."""
+        """Give an alert's page."""
         key = self._seal.form_key(request.scope["browser"])
         html = self._pages.alert(request.path_params["alert_id"], key)
         if html is None:
@@ -85,7 +85,7 @@ class BoardApp:
         return HTMLResponse(html)
 
     async def pages(self, request: Request) -> Response:
-        """List of pages, or of those that contain a text."""
+        """List pages, or those that contain a text."""
         query = request.query_params
         start = query.get("start", "0")
         if not start.isdecimal() or len(start) > 6:
@@ -94,7 +94,7 @@ class BoardApp:
         return HTMLResponse(render(_site(request), query.get("q", "")[:200], int(start)))
 
     async def page(self, request: Request) -> Response:
-        """A page's page."""
+        """Give a page's page."""
         query = request.query_params
         html = self._pages.page(query.get("site", ""), query.get("page", ""))
         if html is None:
@@ -102,7 +102,7 @@ class BoardApp:
         return HTMLResponse(html)
 
     async def live(self, request: Request) -> Response:
-        """Stream of what changes on a page."""
+        """Stream what changes on a page."""
         if self._streams >= STREAMS:
             return self._error(503, "too many pages are open", {"Retry-After": "10"})
         view, site = request.query_params.get("view", ""), _site(request)
@@ -148,7 +148,7 @@ class BoardApp:
         return self._answer(request, alert_id, f"Sent: {action}, by {form['by'].strip()}.", 200)
 
     async def login(self, request: Request) -> Response:
-        """Page that asks for the token."""
+        """Ask for the token."""
         if not self._seal.asks:
             return RedirectResponse("/", 303)
         return HTMLResponse(self._pages.login(safe_place(request.query_params.get("next", "/")), ""))
@@ -179,7 +179,7 @@ class BoardApp:
         return PlainTextResponse("loading\n" if self._hub.loading else "ok\n")
 
     async def static(self, request: Request) -> Response:
-        """One of our files."""
+        """Give one of our files."""
         name = request.path_params["name"]
         content = self._files.get(name)
         if content is None:
@@ -189,7 +189,7 @@ class BoardApp:
         )
 
     async def failed(self, request: Request, error: Exception) -> Response:
-        """What no address answers."""
+        """Answer what no address does."""
         status = error.status_code if isinstance(error, HTTPException) else 500
         if status == 404:
             return self._missing("There is no such page", "Look at the address again.")

@@ -82,7 +82,7 @@ def explained(numbers: Mapping[str, float]) -> list[tuple[str, float]]:
 
 
 def action_names(status: AlertStatus) -> list[DecisionAction]:
-    """What can be decided about an alert in this state.
+    """Name what can be decided about an alert in this state.
 
     Examples
     --------

@@ -2,6 +2,7 @@
 (() => {
   "use strict";
   const charts = new Map();
+  const marks = new WeakMap();
 
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const values = (box) => {
@@ -13,18 +14,26 @@
     }
   };
 
+  // Twenty-four hours, in UTC as all times here; days where a step is that long.
+  const two = (number) => String(number).padStart(2, "0");
+  const times = (plot, ticks, axis, space, step) => ticks.map((at) => {
+    const time = new Date(at * 1000);
+    const day = `${two(time.getUTCMonth() + 1)}-${two(time.getUTCDate())}`;
+    const clock = `${two(time.getUTCHours())}:${two(time.getUTCMinutes())}`;
+    return step >= 86400 ? day : clock === "00:00" ? `${day}\n${clock}` : clock;
+  });
   const axes = () => [
-    { stroke: colour("--soft"), grid: { stroke: colour("--line"), width: 0.5 }, ticks: { show: false } },
+    { values: times, space: 60, stroke: colour("--soft"), grid: { stroke: colour("--line"), width: 0.5 }, ticks: { show: false } },
     { stroke: colour("--soft"), grid: { stroke: colour("--line"), width: 0.5 }, ticks: { show: false }, size: 46 },
   ];
 
-  const markers = (marks) => (plot) => {
+  const markers = (named) => (plot) => {
     const { ctx, bbox } = plot;
     ctx.save();
     ctx.strokeStyle = ctx.fillStyle = colour("--text");
     ctx.font = `${12 * devicePixelRatio}px system-ui, sans-serif`;
     ctx.setLineDash([4 * devicePixelRatio, 4 * devicePixelRatio]);
-    marks.forEach(([name, at], number) => {
+    named.forEach(([name, at], number) => {
       const x = plot.valToPos(Date.parse(at) / 1000, "x", true);
       if (!(x >= bbox.left && x <= bbox.left + bbox.width)) return;
       ctx.beginPath();
@@ -32,6 +41,7 @@
       ctx.lineTo(x, bbox.top + bbox.height);
       ctx.stroke();
       const width = ctx.measureText(name).width;
+      ctx.textAlign = "left";
       const right = x + width + 8 < bbox.left + bbox.width;
       ctx.fillText(name, right ? x + 4 : x - width - 4, bbox.top + (14 + 15 * (number % 4)) * devicePixelRatio);
     });
@@ -56,11 +66,11 @@
           {},
           { label: "observed", stroke: colour("--observed"), width: 2, points: { size: 4 } },
           { label: "expected", stroke: colour("--expected"), width: 2, dash: [6, 4], points: { show: false } },
-          { label: "usual, low", stroke: "transparent", points: { show: false } },
-          { label: "usual, high", stroke: "transparent", points: { show: false } },
+          { label: "usually at least", stroke: colour("--band"), width: 1, points: { show: false } },
+          { label: "usually at most", stroke: colour("--band"), width: 1, points: { show: false } },
         ],
         bands: [{ series: [4, 3], fill: colour("--band") }],
-        hooks: { draw: [(plot) => markers(plot.marks || [])(plot)] },
+        hooks: { draw: [(plot) => markers(marks.get(plot.root.parentNode) || [])(plot)] },
       },
     }),
   };
@@ -78,8 +88,8 @@
       }
       return;
     }
+    marks.set(box, found.marks);
     if (known) {
-      known.marks = found.marks;
       known.setData(made.data);
       return;
     }
@@ -91,14 +101,13 @@
         tzDate: (at) => uPlot.tzDate(new Date(at * 1e3), "Etc/UTC"),
         scales: { y: { range: (self, low, high) => [0, Math.max(1, high * 1.1)] } },
         axes: axes(),
+        legend: { live: false },
         cursor: { drag: { x: false, y: false } },
         ...made.options,
       },
       made.data,
       box,
     );
-    plot.marks = found.marks;
-    plot.redraw();
     charts.set(box, plot);
   };
 
