@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 BODY_BYTES = 16_384
 """The largest form has a note of 1,024 characters."""
-BODY_S = 5.0
+BODY_S = 3.0
 """A form that takes longer to come is refused."""
 QUERY_BYTES = 8_192
 DAY_S = 24 * 3600

@@ -99,7 +99,9 @@ def open_page(browser: Browser, **options: Any) -> Page:
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("dialog", lambda dialog: (errors.append(f"dialog {dialog.message}"), dialog.dismiss()))
-    page.on("request", lambda request: errors.append(request.url) if is_elsewhere(page, request.url) else None)
+    page.on(
+        "request", lambda request: errors.append(request.url) if is_elsewhere(page, request.url) else None
+    )
     page.errors = errors  # type: ignore[attr-defined]
     return page
 
