@@ -95,7 +95,6 @@ class Pages:
         rows = {name: self._row(one) for name, one in zip(names, shown, strict=False)}
         minutes = board.traffic.minutes(site)
         now_ms = board.traffic.newest_ms(site)
-        hour = minutes[-60:]
         traffic = [
             [slot.at_ms // 1000 for slot in minutes],
             [slot.views for slot in minutes],
@@ -104,10 +103,10 @@ class Pages:
         totals = {
             "open": len(shown),
             "stake": _stakes(shown),
-            "views": sum(slot.views for slot in hour),
-            "sessions": sum(slot.sessions for slot in hour),
-            "purchases": sum(slot.purchases for slot in hour),
-            "dead_ends": sum(slot.dead_ends for slot in hour),
+            "views": sum(slot.views for slot in minutes),
+            "sessions": sum(slot.sessions for slot in minutes),
+            "purchases": sum(slot.purchases for slot in minutes),
+            "dead_ends": sum(slot.dead_ends for slot in minutes),
             "now": None if now_ms is None else minute(format_ms(now_ms)),
         }
         over = board.over_alerts(site)

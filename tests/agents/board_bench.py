@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Dialog, Page, Request, sync_playwright
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -83,7 +83,7 @@ def served(*words: str | Path, **environment: str) -> Iterator[str]:
 def chromium() -> Iterator[Browser]:
     """Run Debian's Chromium."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-lcd-text"])
         try:
             yield browser
         finally:
@@ -98,17 +98,19 @@ def open_page(browser: Browser, **options: Any) -> Page:
     page = context.new_page()
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on("dialog", lambda dialog: (errors.append(f"dialog {dialog.message}"), dialog.dismiss()))
-    page.on(
-        "request", lambda request: errors.append(request.url) if is_elsewhere(page, request.url) else None
-    )
+
+    def dismiss(dialog: Dialog) -> None:
+        errors.append(f"dialog {dialog.message}")
+        dialog.dismiss()
+
+    def look(request: Request) -> None:
+        if not request.url.startswith(("http://127.0.0.1:", "data:", "about:", "blob:")):
+            errors.append(f"request to {request.url}")
+
+    page.on("dialog", dismiss)
+    page.on("request", look)
     page.errors = errors  # type: ignore[attr-defined]
     return page
-
-
-def is_elsewhere(page: Page, url: str) -> bool:
-    """Tell whether a request goes to another host than the board."""
-    return not url.startswith(("http://127.0.0.1:", "data:", "about:", "blob:"))
 
 
 def assert_clean(page: Page) -> None:

@@ -50,7 +50,8 @@ XSS = [
     "<meta http-equiv=refresh content='0;url=//evil.example'><base href=//evil.example>",
     "\u202e\u2028'\"`<math><mtext></form><form><button formaction=javascript:alert(1)>",
 ]
-ALL_XSS = [" ".join(XSS), " ".join(reversed(XSS))]
+# A few together, as far as an id may be long: what is not escaped shows all the same.
+ALL_XSS = [" ".join(XSS[start::4]) for start in range(4)]
 NOT_TEXT = re.compile(r"\d{4}-\d\d-\d\dT.*|-?\d+(\.\d+)?|[a-z-]+/1")
 KEPT = {
     "schema",
@@ -69,7 +70,7 @@ KEPT = {
 def hostile(value: Any, text: str) -> Any:
     """Put a text in the place of all text in a record but what its type does not let be free."""
     if isinstance(value, str):
-        return value if NOT_TEXT.fullmatch(value) else text
+        return value if NOT_TEXT.fullmatch(value) else text[:128]
     if isinstance(value, list):
         return [hostile(one, text) for one in value]
     if isinstance(value, dict):
@@ -94,10 +95,17 @@ def folder_records() -> Records:
     }
     for number, text in enumerate(ALL_XSS):
         name = {"id": f"x{number}", "alert_id": f"x{number}"}
-        found.append(("dead-end-alerts", hostile(alert | optional, text) | name | {"scope": "template"}))
-        found.append(("page-scores", hostile(score, text) | {"exit_reasons": {text: 3, "dead_end": 2}}))
-        found.append(("purchase-associations", hostile(credit, text) | {"scope": "page", "id": f"x{number}"}))
-        found.append(("sessions", hostile(session, text) | {"session_id": f"x{number}"}))
+        place = {"page": text, "site": text}
+        found.append(
+            ("dead-end-alerts", hostile(alert | optional, text) | place | name | {"scope": "template"})
+        )
+        found.append(
+            ("page-scores", hostile(score, text) | place | {"exit_reasons": {text: 3, "dead_end": 2}})
+        )
+        credited = {"scope": "page", "value": text, "site": text, "id": f"x{number}"}
+        found.append(("purchase-associations", hostile(credit, text) | credited))
+        visit = {"session_id": f"x{number}", "site": text, "pages": [text, "x", text]}
+        found.append(("sessions", hostile(session, text) | visit))
     for number in range(1_000):
         place = {"page": f"big.example/{number}", "site": "big.example", "id": f"b{number}"}
         found.append(("page-scores", score | place))
@@ -145,6 +153,7 @@ def test_text_in_any_field_is_shown_as_text(url: str, browser: Browser) -> None:
     page = open_page(browser)
     page.goto(url)
     expect(page.locator(".alert")).to_have_count(100)
+    assert page.locator("main img, main iframe, main math").count() == 0
     for number, text in enumerate(ALL_XSS):
         for path in (f"/alerts/x{number}", f"/page?{urlencode({'site': text, 'page': text})}"):
             page.goto(url + path, wait_until="load")
