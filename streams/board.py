@@ -16,7 +16,7 @@ from schemas.purchase_associations import PurchaseAssociation
 from schemas.timestamps import UtcTime, parse_time
 from streams.board_histories import History
 from streams.board_traffic import Traffic
-from streams.board_visits import Visit, Visits
+from streams.board_visits import MAX_STEPS, Visit, Visits
 from streams.intake import PROGRESS
 
 TOPICS = (
@@ -279,7 +279,7 @@ class Board:
                 parse_time(session.ended_at),
                 outcome == "purchased",
                 reason == "dead_end",
-                tuple(session.pages or ()),
+                tuple((session.pages or [])[-MAX_STEPS:]),
                 reason,
             )
             before, is_news = self.visits.take(session.session_id, visit)

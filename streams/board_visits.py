@@ -61,11 +61,14 @@ class Visits:
         return len(self._visits)
 
     def take(self, session_id: str, visit: Visit) -> tuple[Visit | None, bool]:
-        """Keep a session; give what was known of it, and whether this is news."""
+        """Keep a session; give what was known of it, and whether this is news.
+
+        Its pages should be at most `MAX_STEPS`.
+        """
         known = self._visits.get(session_id)
         if known is not None and known.revision >= visit.revision:
             return known, False
-        self._visits[session_id] = visit._replace(pages=visit.pages[-MAX_STEPS:])
+        self._visits[session_id] = visit
         if len(self._visits) > MAX_VISITS:
             self._visits.popitem(last=False)
         return known, True

@@ -83,7 +83,9 @@ def served(*words: str | Path, **environment: str) -> Iterator[str]:
 def chromium() -> Iterator[Browser]:
     """Run Debian's Chromium."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-lcd-text"])
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-lcd-text"]
+        )
         try:
             yield browser
         finally:

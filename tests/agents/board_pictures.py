@@ -12,7 +12,7 @@ from playwright.sync_api import Browser
 from tests.agents.board_bench import ROOT, assert_clean, chromium, open_page, served
 
 PICTURES = ROOT / "deploy" / "pictures"
-SIZES = ((1440, 780), (390, 900))
+SIZES = ((1440, 680), (390, 900))
 MOST_BYTES = 150_000
 
 

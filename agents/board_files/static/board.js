@@ -75,6 +75,12 @@
     }),
   };
 
+  // What happened within an hour before the first count, such as a deploy, is to be seen, too.
+  const span = (box, low, high) => {
+    const times = (marks.get(box) || []).map(([, at]) => Date.parse(at) / 1000);
+    return [Math.min(low, ...times.filter((at) => at > low - 3600)), high > low ? high : low + 60];
+  };
+
   const draw = (box) => {
     const found = values(box);
     const made = found && kinds[box.dataset.chart](found);
@@ -99,7 +105,7 @@
         width: box.clientWidth,
         height: box.clientHeight - 40,
         tzDate: (at) => uPlot.tzDate(new Date(at * 1e3), "Etc/UTC"),
-        scales: { y: { range: (self, low, high) => [0, Math.max(1, high * 1.1)] } },
+        scales: { x: { range: (self, low, high) => span(box, low, high) }, y: { range: (self, low, high) => [0, Math.max(1, high * 1.1)] } },
         axes: axes(),
         legend: { live: false },
         cursor: { drag: { x: false, y: false } },
