@@ -73,7 +73,9 @@ class Seal:
         self._token = token
         # Under a token cookies outlive a restart; without one there is nothing to log in to.
         key = secrets.token_bytes(32) if token is None else hashlib.sha256(b"board" + token.encode()).digest()
-        self._serializer = URLSafeTimedSerializer(key.hex(), salt="culdesac-board")
+        # Of different salts: what a form carries is no cookie, or it would let people in.
+        self._cookies = URLSafeTimedSerializer(key.hex(), salt="culdesac-board-cookie")
+        self._forms = URLSafeTimedSerializer(key.hex(), salt="culdesac-board-form")
         self._wrong: deque[float] = deque(maxlen=WRONG_PER_MINUTE)
 
     @property
@@ -96,27 +98,27 @@ class Seal:
 
     def cookie(self, is_in: bool) -> str:
         """Make a cookie for a browser."""
-        return str(self._serializer.dumps([secrets.token_urlsafe(12), is_in]))
+        return str(self._cookies.dumps([secrets.token_urlsafe(12), is_in]))
 
     def read(self, cookie: str | None) -> tuple[str, bool] | None:
         """Read a cookie of ours: the browser's own name, and whether it is in; None where it is none."""
         try:
-            name, is_in = self._serializer.loads(cookie or "", max_age=DAY_S)
+            name, is_in = self._cookies.loads(cookie or "", max_age=DAY_S)
         except (BadSignature, ValueError, TypeError):
             return None
         return str(name), bool(is_in)
 
     def form_key(self, name: str) -> str:
         """Make what a form of this browser carries."""
-        return str(self._serializer.dumps(["form", name]))
+        return str(self._forms.dumps(name))
 
     def is_form_key(self, key: str, name: str) -> bool:
         """Tell whether a form was given to this browser within a day."""
         try:
-            loaded = self._serializer.loads(key, max_age=DAY_S)
+            loaded = self._forms.loads(key, max_age=DAY_S)
         except (BadSignature, ValueError):
             return False
-        return bool(loaded == ["form", name])
+        return bool(loaded == name)
 
 
 class Guard:

@@ -17,6 +17,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from agents.board import BoardError, read_token, run_board
+from agents.board_guard import Seal
 from agents.board_pages import FILES
 from agents.settings import WorkerSettings
 from streams.event_files import EventFileError
@@ -263,29 +264,41 @@ def test_no_path_leads_out(url: str, path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "headers"),
+    ("status", "said", "body", "headers"),
     [
-        (403, b"action=mute&by=Ann", {"Origin": "https://evil.example"}),
-        (403, b"action=mute&by=Ann", {"Origin": "null"}),
-        (403, b"action=mute&by=Ann", {"Sec_Fetch_Site": "cross-site"}),
-        (403, b"action=mute&by=Ann", {"Sec_Fetch_Site": "same-site"}),
-        (403, b"action=mute&by=Ann", {}),
-        (403, b"action=mute&by=Ann&key=forged", {}),
-        (413, b"why=" + b"x" * 20_000, {}),
-        (413, b"why=x", {"Content_Length": "99999999999999999999"}),
-        (415, b'{"action": "mute"}', {"Content_Type": "application/json"}),
-        (415, b"\x1f\x8b\x08", {"Content_Encoding": "gzip"}),
-        (400, b"why=%ff%fe", {}),
-        (400, b"why=\xff\xfe", {}),
-        (400, b"&".join(b"a=1" for _ in range(100)), {}),
+        (403, "Only pages of this board", b"action=mute", {"Origin": "https://evil.example"}),
+        (403, "Only pages of this board", b"action=mute", {"Origin": "null"}),
+        (403, "Only pages of this board", b"action=mute", {"Sec_Fetch_Site": "cross-site"}),
+        (403, "Only pages of this board", b"action=mute", {"Sec_Fetch_Site": "same-site"}),
+        (403, "too old", b"action=mute&by=Ann", {"Sec_Fetch_Site": "same-origin"}),
+        (403, "too old", b"action=mute&by=Ann&key=forged", {}),
+        (413, "at most", b"why=" + b"x" * 20_000, {}),
+        (413, "at most", b"why=x", {"Content_Length": "99999999999999999999"}),
+        (415, "Send a form", b'{"action": "mute"}', {"Content_Type": "application/json"}),
+        (415, "not compressed", b"\x1f\x8b\x08", {"Content_Encoding": "gzip"}),
+        (400, "UTF-8", b"why=%ff%fe", {}),
+        (400, "UTF-8", b"why=\xff\xfe", {}),
+        (400, "20 fields", b"&".join(b"a=1" for _ in range(100)), {}),
     ],
 )
 def test_a_post_that_has_no_business_here_is_refused(
-    url: str, status: int, body: bytes, headers: dict[str, str]
+    url: str, status: int, said: str, body: bytes, headers: dict[str, str]
 ) -> None:
     sent = {"Content_Type": FORM} | headers
     found, _, content = ask(url, "/alerts/x1/decisions", "POST", body, **sent)
-    assert (found, len(content.decode().splitlines())) == (status, 1)
+    [line] = content.decode().splitlines()
+    assert found == status
+    assert said in line
+
+
+def test_a_form_is_of_one_browser_and_one_board() -> None:
+    seal = Seal(None)
+    key = seal.form_key("ann")
+    assert seal.is_form_key(key, "ann")
+    assert not seal.is_form_key(key, "bob")
+    assert not Seal(None).is_form_key(key, "ann")
+    assert seal.read(key) is None  # what a form carries lets nobody in
+    assert seal.read(Seal(None).cookie(True)) is None
 
 
 def test_a_slow_post_is_refused_and_holds_up_nobody(url: str) -> None:
