@@ -18,7 +18,8 @@ from playwright.sync_api import Browser, expect
 
 from agents.board import BoardError, read_token, run_board
 from agents.board_guard import Seal
-from agents.board_pages import FILES
+from agents.board_hub import Hub
+from agents.board_pages import FILES, Pages
 from agents.settings import WorkerSettings
 from streams.event_files import EventFileError
 from tests.agents.board_bench import (
@@ -169,22 +170,23 @@ def test_text_in_any_field_is_shown_as_text(url: str, browser: Browser) -> None:
     page.context.close()
 
 
+ALERT = f"/alerts/{alerts_of(RECORDS, BROKEN)[-1]['id']}"
+PAGE = f"/page?{urlencode({'site': 'shop.example', 'page': BROKEN})}"
+
+
 @needs_chromium
-@pytest.mark.parametrize(("scheme", "width"), [("light", 1440), ("dark", 390)])
+@pytest.mark.parametrize(
+    ("scheme", "width", "paths"),
+    [
+        ("light", 1440, ("/?site=shop.example", ALERT, PAGE, "/pages?q=c8")),
+        ("dark", 390, ("/?site=shop.example", PAGE)),  # the rest in the walk on Kafka
+    ],
+)
 def test_axe_finds_nothing_serious_and_nothing_overflows(
-    url: str, browser: Browser, scheme: Any, width: int
+    url: str, browser: Browser, scheme: Any, width: int, paths: tuple[str, ...]
 ) -> None:
     page = open_page(browser, color_scheme=scheme, viewport={"width": width, "height": 844})
-    alert = alerts_of(RECORDS, BROKEN)[-1]["id"]
-    place = urlencode({"site": "shop.example", "page": BROKEN})
-    for path in (
-        "/?site=shop.example",
-        f"/alerts/{alert}",
-        f"/page?{place}",
-        "/pages?q=c8",
-        "/pages?q=none",
-        "/no",
-    ):
+    for path in paths:
         page.goto(url + path)
         assert serious(page) == [], path
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path
@@ -234,12 +236,30 @@ def test_what_can_not_be_read_is_said(url: str) -> None:
 
 
 def test_nothing_of_a_visitor_is_shown(url: str) -> None:
-    alert = alerts_of(RECORDS, BROKEN)[-1]["id"]
     visitors = {value["visitor_id"] for topic, value in RECORDS if topic == "sessions"}
     assert visitors
-    for path in ("/", f"/alerts/{alert}", f"/page?{urlencode({'site': 'shop.example', 'page': BROKEN})}"):
+    for path in ("/", ALERT, PAGE):
         text = ask(url, path)[2].decode()
         assert not [visitor for visitor in visitors if visitor in text]
+
+
+def test_empty_loading_and_broken_are_said_and_heal() -> None:
+    hub = Hub("Kafka", writable=True)
+    pages = Pages(hub)
+
+    def said() -> str:
+        return " ".join(re.sub("<[^>]+>", " ", pages.index(None)).split())
+
+    assert "Reading what there is" in said()
+    assert "Looking for alerts" in said()
+    hub.loaded()
+    assert "Reading what there is" not in said()
+    assert "No open alert" in said()
+    hub.breaks("Kafka does not answer", "12:00:00")
+    hub.breaks("Kafka does not answer", "12:00:05")
+    assert "Kafka does not answer, since 12:00:00 UTC" in said()
+    hub.heals()
+    assert "does not answer, since" not in said()
 
 
 @pytest.mark.parametrize(

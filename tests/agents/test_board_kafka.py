@@ -143,7 +143,6 @@ def test_the_same_on_a_phone_by_keyboard_alone(bench: Bench, browser: Browser) -
     [first, *_] = alerts_of(RECORDS, OTHER)
     bench.put(("dead-end-alerts", first))
     expect(alert(page, OTHER)).to_be_visible(timeout=LIMIT_MS)
-    assert serious(page) == []
     press_until(page, "Tab", lambda: OTHER in focused(page))
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name=OTHER)).to_be_visible()
