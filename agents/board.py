@@ -15,6 +15,7 @@ from agents.board_decisions import Decisions
 from agents.board_feed import KafkaFeed, folder_files, read_folder
 from agents.board_guard import Seal
 from agents.board_hub import Hub
+from agents.board_protocol import ImpatientProtocol
 from agents.board_server import make_app
 from agents.settings import WorkerSettings
 
@@ -70,6 +71,7 @@ def run_board(
         logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
         config = uvicorn.Config(
             app,
+            http=ImpatientProtocol,
             log_level="warning",
             access_log=False,
             server_header=False,

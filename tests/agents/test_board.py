@@ -321,16 +321,21 @@ def test_a_form_is_of_one_browser_and_one_board() -> None:
     assert seal.read(Seal(None).cookie(True)) is None
 
 
-def test_a_slow_post_is_refused_and_holds_up_nobody(url: str) -> None:
+def test_slow_heads_and_slow_posts_are_cut_off_and_hold_up_nobody(url: str) -> None:
     place = urlsplit(url)
-    with socket.create_connection((place.hostname or "", place.port or 0)) as slow:
-        slow.sendall(
-            f"POST /alerts/x1/decisions HTTP/1.1\r\nHost: {place.netloc}\r\n"
-            f"Content-Type: {FORM}\r\nContent-Length: 10\r\n\r\na=".encode()
-        )
+    address = (place.hostname or "", place.port or 0)
+    with (
+        socket.create_connection(address, 30) as silent,
+        socket.create_connection(address, 30) as slow_head,
+        socket.create_connection(address, 30) as slow_body,
+    ):
+        head = f"POST /alerts/x1/decisions HTTP/1.1\r\nHost: {place.netloc}\r\n"
+        slow_head.sendall(head.encode())
+        slow_body.sendall(f"{head}Content-Type: {FORM}\r\nContent-Length: 10\r\n\r\na=".encode())
         assert ask(url, "/healthz")[0] == 200
-        slow.settimeout(30)
-        assert slow.recv(100).startswith(b"HTTP/1.1 408")
+        assert slow_body.recv(100).startswith(b"HTTP/1.1 408")
+        assert slow_head.recv(100) == b""
+        assert silent.recv(100) == b""
 
 
 def test_another_name_a_long_address_and_another_method_are_refused(url: str) -> None:
