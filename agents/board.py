@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import os
 import signal
 import socket
 import sys
+from collections.abc import Callable, Coroutine
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 
@@ -59,15 +63,18 @@ def run_board(
         raise BoardError(
             f"--host {host}: others could look in: name a --token-file that holds what they have to show"
         )
+    reading: Callable[[], Coroutine[Any, Any, None]]
+    if folder is not None:
+        files = folder_files(folder)
+        hub = Hub(f"the folder {folder.name or folder}", writable=False)
+        reading = partial(read_folder, hub, files)
+    else:
+        hub = Hub("Kafka", writable=True)
+        reading = KafkaFeed(hub, settings).run
+    decisions = None if folder is not None else Decisions(settings)
     with listening(host, port) as listener:
-        if folder is not None:
-            hub = Hub(f"the folder {folder.name or folder}", writable=False)
-            feed, decisions = read_folder(hub, folder_files(folder)), None
-        else:
-            hub = Hub("Kafka", writable=True)
-            feed, decisions = KafkaFeed(hub, settings).run(), Decisions(settings)
         names = LOOPBACK | {host.casefold()} if token is None else None
-        app = make_app(hub, decisions, Seal(token), names, feed)
+        app = make_app(hub, decisions, Seal(token), names, reading)
         logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
         config = uvicorn.Config(
             app,
@@ -106,7 +113,8 @@ def listening(host: str, port: int) -> socket.socket:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.create_server(family[4][:2], family=family[0], backlog=256)
     except (OSError, OverflowError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or "no such address"
+        number = getattr(error, "errno", None)
+        reason = "no such address" if number is None or number < 0 else os.strerror(number).lower()
         raise BoardError(
             f"{host}:{port}: can't be listened on ({reason}): name another by --host and --port, such as --port 0"
         ) from None

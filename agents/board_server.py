@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from hashlib import sha256
 from typing import Any
 
@@ -215,14 +215,14 @@ def make_app(
     decisions: Decisions | None,
     seal: Seal,
     hosts: frozenset[str] | None,
-    feed: Coroutine[Any, Any, None],
+    reading: Callable[[], Coroutine[Any, Any, None]],
 ) -> Starlette:
-    """Put the board together; the feed runs as long as the server does."""
+    """Put the board together; the reading goes on as long as the server does."""
     board = BoardApp(hub, decisions, seal)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        feeding = asyncio.create_task(feed)
+        feeding = asyncio.create_task(reading())
         try:
             yield
         finally:

@@ -388,8 +388,12 @@ def test_what_a_user_can_mend_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "short").write_text("short")
     with pytest.raises(BoardError, match="at least 16 characters"):
         read_token(tmp_path / "short")
-    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(BoardError, match="such as --port 0"):
-        run_board(settings, tmp_path, "127.0.0.1", taken.getsockname()[1], None)
+    folder = write_folder(tmp_path / "out", RECORDS[:1])
+    with (
+        socket.create_server(("127.0.0.1", 0)) as taken,
+        pytest.raises(BoardError, match=r"\(address already in use\): name another .* such as --port 0"),
+    ):
+        run_board(settings, folder, "127.0.0.1", taken.getsockname()[1], None)
 
 
 def test_vendored_files_are_as_published() -> None:
