@@ -110,6 +110,30 @@ def alerts(
 
 
 @app.command()
+def board(
+    folder: Annotated[
+        Path | None, typer.Option("--from", help="Folder that replay wrote, not Kafka.")
+    ] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0: any free one.")] = 9650,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; others than this machine's need a token.")
+    ] = ("127.0.0.1"),
+    token_file: Annotated[
+        Path | None, typer.Option(help="File that holds what people have to show to come in.")
+    ] = None,
+    kafka: Kafka = None,
+    settings: SettingsFile = None,
+) -> None:
+    """Serve the page that a team watches: open alerts, their evidence, traffic, pages.
+
+    Example: culdesac board --from culdesac-out --port 9650
+    """
+    from agents.board import run_board
+
+    run_board(_settings(settings, kafka=kafka), folder, host, port, token_file)
+
+
+@app.command()
 def decide(
     alert_id: Annotated[str, typer.Argument(help="Id of the alert, as culdesac alerts shows it.")],
     action: Annotated[

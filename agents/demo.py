@@ -1,4 +1,4 @@
-"""The demo: a real Kafka, a worker and a made-up shop with pages that break, and what is found of them."""
+"""The demo: a real Kafka, a worker, the board and a made-up shop that breaks, and what is found of it."""
 
 from __future__ import annotations
 
@@ -108,6 +108,7 @@ class Demo:
         view.show(Figures("starting the worker"))
         worker = self._start_worker(settings)
         ensure_topics(settings)
+        board = self._start_board(settings)
         shop = self._start_shop(settings, paced_hours, speed)
         reader = self._stack.enter_context(AlertReader(settings))
         ends_at = time.monotonic() + seconds
@@ -121,6 +122,8 @@ class Demo:
             view.show(figures)
             if (code := worker.wait(0)) is not None:
                 return self._fail("worker", code)
+            if (code := board.wait(0)) is not None:
+                return self._fail("board", code)
             if ended is None and (ended := shop.wait(0)) not in (None, 0):
                 return self._fail("shop", ended or 1)
             over = ended == 0 and figures.now_ms is not None and figures.now_ms >= end_ms - END_MS
@@ -206,6 +209,12 @@ class Demo:
             CULDESAC_METRICS_PORT=str(self._metrics_port),
             CULDESAC_SITE=self.config.site,
         )
+
+    def _start_board(self, settings: WorkerSettings) -> GuardedProcess:
+        port = _free_port()
+        board = self._start("board", settings, "board", f"--port={port}")
+        self.view.say(f"Board: http://127.0.0.1:{port}/ (until the demo ends)")
+        return board
 
     def _start_shop(self, settings: WorkerSettings, paced_hours: float, speed: float) -> GuardedProcess:
         config = self.config

@@ -21,6 +21,7 @@ from agents.security import security_of
 from agents.settings import WorkerSettings
 from agents.topics import admin_client
 from schemas.topics import TOPICS
+from streams.board import TOPICS as BOARD_TOPICS
 from streams.collected import TOPICS as COLLECTED
 from streams.customers import Customers
 from streams.event_files import INPUTS, REJECTED
@@ -29,7 +30,9 @@ from streams.models import Models
 from streams.pages import Pages
 from streams.sessions import Sessions
 
-Role: TypeAlias = Literal["administrator", "worker", "publisher", "collector", "notifier", "reader"]
+Role: TypeAlias = Literal[
+    "administrator", "worker", "publisher", "collector", "notifier", "reader", "board"
+]
 Operation: TypeAlias = Literal["Read", "Write", "Create", "Describe", "DescribeConfigs"]
 ROLES: dict[Role, str] = {
     "administrator": "who runs culdesac topics --create",
@@ -38,6 +41,7 @@ ROLES: dict[Role, str] = {
     "collector": "culdesac collect",
     "notifier": "culdesac notify; and Read on a group APP_ID-notify-ROUTE for each of its routes",
     "reader": "culdesac alerts; other readers want Read on a group of their own as well",
+    "board": "culdesac board",
 }
 
 
@@ -80,6 +84,10 @@ def grants(settings: WorkerSettings, role: Role) -> list[Grant]:
             # What was refused stands there as it came, personal data too: whoever needs it is given it by name.
             if topic.partitions_of == "outputs" and topic.name != REJECTED:
                 wanted[topic.name].add("Read")
+    elif role == "board":
+        for name in BOARD_TOPICS:
+            wanted[name].add("Read")
+        wanted["alert-decisions"].add("Write")
     else:
         for name in TOPICS:
             wanted[name].add("DescribeConfigs")

@@ -13,7 +13,7 @@ from packaging.utils import canonicalize_name
 
 REPOSITORY = Path(__file__).parents[1]
 PACKAGES = ("agents", "schemas", "streams")
-OUTSIDE_WORLD = {"aiokafka", "faust", "kafka", "prometheus_client"}
+OUTSIDE_WORLD = {"aiokafka", "faust", "jinja2", "kafka", "prometheus_client", "starlette", "uvicorn"}
 FORBIDDEN_MODULES = {
     "agents": frozenset[str](),
     "schemas": frozenset({"agents", "streams"} | OUTSIDE_WORLD),

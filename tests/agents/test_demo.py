@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
 
 import pytest
 
@@ -30,6 +33,18 @@ def descendants(folder: Path) -> dict[int, str]:
         except OSError:
             continue
     return found
+
+
+def patient(address: str) -> bytes:
+    """Ask until somebody answers."""
+    until = time.monotonic() + 60
+    while True:
+        try:
+            with urlopen(address, timeout=20) as answer:
+                return bytes(answer.read())
+        except URLError:
+            assert time.monotonic() < until
+            time.sleep(0.2)
 
 
 @pytest.fixture
@@ -60,8 +75,10 @@ def test_figures_come_and_no_process_and_no_file_is_left(
         if " page views" in line:
             break
     assert " page views" in said[-1], said
+    [address] = re.findall(r"Board: (http://\S+)", "".join(said))
+    assert b"What loses visitors now" in patient(address)
     names = " ".join(descendants(tmp_path).values())
-    for part in ("agents worker", "agents shop", "kafka.Kafka"):
+    for part in ("agents worker", "agents shop", "agents board", "kafka.Kafka"):
         assert part in names
     demo.send_signal(number)
     assert demo.wait(20) == (143 if number == signal.SIGTERM else -signal.SIGKILL)

@@ -10,10 +10,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
 from agents.broker import EmbeddedKafka
+from tests.agents.board_bench import served
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -50,6 +52,11 @@ def test_the_readme_names_no_command_that_no_test_runs() -> None:
 
 def test_the_commands_on_files_run(folder: Path) -> None:
     for line in WITHOUT_KAFKA:
+        if " board " in line:
+            words = [folder / word if word == "culdesac-out" else word for word in shlex.split(line)[2:]]
+            with served(*("0" if word == "9650" else word for word in words)) as address:
+                assert urlopen(address, timeout=20).status == 200
+            continue
         done = run(arguments(line), folder, XDG_DATA_HOME=str(folder / "data"))
         assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
     assert (folder / "culdesac-out" / "sessions.ndjson").stat().st_size > 0
@@ -58,7 +65,7 @@ def test_the_commands_on_files_run(folder: Path) -> None:
 def test_the_commands_on_kafka_and_the_subscriber_run(kafka: EmbeddedKafka, folder: Path) -> None:
     [code] = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     assert len(code.splitlines()) <= 20
-    address = {"localhost:9092": kafka.bootstrap}
+    address = {"localhost:9092": kafka.bootstrap, "9650": "0"}
     ports = dict.fromkeys(
         ("CULDESAC_METRICS_PORT", "CULDESAC_COLLECT_PORT", "CULDESAC_COLLECT_METRICS_PORT"), "0"
     )
@@ -67,7 +74,7 @@ def test_the_commands_on_kafka_and_the_subscriber_run(kafka: EmbeddedKafka, fold
     try:
         for line in WITH_KAFKA:
             command = arguments(line, **address)
-            if any(word in line for word in ("worker", "--follow", "collect", "notify")):
+            if any(word in line for word in ("worker", "--follow", "collect", "notify", " board ")):
                 with (folder / "log").open("ab") as log:
                     going_on.append(
                         subprocess.Popen(

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 from kafka import KafkaConsumer, TopicPartition
@@ -43,6 +44,7 @@ from streams.intake import Intake
 from streams.models import Models
 from streams.processors import Fence
 from streams.settings import Settings
+from tests.agents.board_bench import served
 from tests.agents.product import ROOT, SECRET, replayed
 from tests.agents.secure_kafka import CERTIFIED_USER, PASSWORD, PLAIN_USER, SecureKafka
 
@@ -126,6 +128,11 @@ def test_a_worker_with_exactly_these_rights_carries_events_to_sessions(
     assert PASSWORD not in text
     with AlertReader(secure.settings("reader")) as reader:
         assert reader.poll(0.1) == []
+    with served(**secure.environment("board")) as address:
+        limit = time.monotonic() + 60
+        while urlopen(f"{address}/healthz").read() != b"ok\n":
+            assert time.monotonic() < limit
+            time.sleep(0.1)
 
 
 def test_doctor_names_every_right_that_is_missing(
