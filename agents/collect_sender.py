@@ -77,6 +77,8 @@ class CollectSender:
         So much may wait.
     security
         How to get in.
+    limit_s
+        A batch that takes longer is given up, and its producer with it.
 
     Attributes
     ----------
@@ -86,13 +88,16 @@ class CollectSender:
         Why nothing is taken, in one line; empty where it is.
     """
 
-    def __init__(self, kafka: str, prefix: str, most_bytes: int, security: Security = OPEN) -> None:
+    def __init__(
+        self, kafka: str, prefix: str, most_bytes: int, security: Security = OPEN, limit_s: float = 60.0
+    ) -> None:
         self.in_flight = 0
         self.trouble = f"{kafka}: Kafka has not answered yet"
         self._kafka = kafka
         self._prefix = prefix
         self._most_bytes = most_bytes
         self._security = security
+        self._limit_s = limit_s
         self._counts: dict[str, int] = {}
         self._producer: AIOKafkaProducer | None = None
         self._connected = asyncio.Event()
@@ -161,7 +166,7 @@ class CollectSender:
             try:
                 counts = await asyncio.to_thread(partition_counts, self._kafka, names, self._security)
                 await self._make_producer()
-            except (TopicError, KafkaError, OSError) as error:
+            except (TopicError, KafkaError, OSError, RuntimeError, ValueError) as error:
                 trouble = " ".join(str(error).split()) or type(error).__name__
                 if trouble != self.trouble:
                     log.warning("%s", trouble)
@@ -219,10 +224,12 @@ class CollectSender:
                 batch, sent = self._batch(producer, queue)
                 taken = False
                 try:
-                    future: asyncio.Future[Any] = await producer.send_batch(
-                        batch, self._prefix + target[0], partition=target[1]
-                    )
-                    await future
+                    # The library itself tries for ever, and may have got stuck.
+                    async with asyncio.timeout(self._limit_s):
+                        future: asyncio.Future[Any] = await producer.send_batch(
+                            batch, self._prefix + target[0], partition=target[1]
+                        )
+                        await future
                     taken = True
                 except (KafkaError, OSError) as error:
                     log.warning("%s does not take what was sent: %s", self._kafka, type(error).__name__)
