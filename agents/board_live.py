@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
 
 from agents.board_hub import Hub
@@ -11,6 +12,7 @@ from agents.board_pages import Part
 PACE_S = 0.25
 """A page is not told more often: nobody reads faster, and browsers have other things to do."""
 QUIET_S = 10.0
+KEPT_PAGES = 200
 
 Render = Callable[[], Mapping[str, Part]]
 
@@ -41,9 +43,39 @@ class Renderings:
         return parts
 
 
-async def changes(hub: Hub, parts_of: Callable[[], Mapping[str, Part]]) -> AsyncIterator[dict[str, str]]:
-    """Give parts as they change, all of them first: what was missed while the line was down is made good."""
-    sent: dict[str, str] = {}
+class Given:
+    """What the latest pages were given with, so that their streams begin with what has changed since.
+
+    Each is taken once: who connects again may have missed what came and went, and gets all.
+
+    Examples
+    --------
+    >>> given = Given()
+    >>> name = given.keep({"row": Part("1", "<li>1</li>")})
+    >>> given.take(name), given.take(name)
+    ({'row': '1'}, {})
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[str, dict[str, str]] = {}
+
+    def keep(self, parts: Mapping[str, Part]) -> str:
+        """Note what a page is given with, under a new name."""
+        name = secrets.token_urlsafe(9)
+        self._kept[name] = {part: rendered.key for part, rendered in parts.items()}
+        if len(self._kept) > KEPT_PAGES:
+            del self._kept[next(iter(self._kept))]
+        return name
+
+    def take(self, name: str) -> dict[str, str]:
+        """Give what a page was given with; nothing where that is not known any more."""
+        return self._kept.pop(name, {})
+
+
+async def changes(
+    hub: Hub, parts_of: Callable[[], Mapping[str, Part]], sent: dict[str, str]
+) -> AsyncIterator[dict[str, str]]:
+    """Give parts as they change; first those that differ from what was sent before."""
     while True:
         version = hub.version
         parts = parts_of()

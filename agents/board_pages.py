@@ -81,11 +81,12 @@ class Pages:
         self._environment = environment
         self._rows: dict[str, tuple[str, str]] = {}
 
-    def index(self, site: str | None) -> str:
-        """Render the first page, of one site or of all."""
-        parts = self.index_parts(site)
+    def index(self, site: str | None, parts: Mapping[str, Part], seen: str = "") -> str:
+        """Render the first page, of one site or of all, with its parts; `seen` names what it is given with."""
         rows = {name: part.html for name, part in parts.items()}
-        return self._page("index.html", site, parts=rows, live=link("/live", view="index", site=site))
+        return self._page(
+            "index.html", site, parts=rows, live=link("/live", view="index", site=site, seen=seen)
+        )
 
     def index_parts(self, site: str | None) -> dict[str, Part]:
         """Render what changes on the first page, by id."""
@@ -126,20 +127,19 @@ class Pages:
         self._rows = {name: known for name, known in self._rows.items() if len(self._rows) < 5_000}
         return parts
 
-    def alert(self, alert_id: str, form_key: str) -> str | None:
-        """Render an alert's page; None where there is no such alert."""
+    def alert(self, alert_id: str, form_key: str, parts: Mapping[str, Part], seen: str) -> str | None:
+        """Render an alert's page with its parts; None where there is no such alert."""
         shown = self._hub.board.alert(alert_id)
         if shown is None:
             return None
-        parts = {name: part.html for name, part in self.alert_parts(alert_id).items()}
         return self._page(
             "alert.html",
             shown.alert.site,
             shown=shown,
-            parts=parts,
+            parts={name: part.html for name, part in parts.items()},
             actions=action_names(shown.alert.status),
             form_key=form_key,
-            live=link("/live", view="alert", id=alert_id),
+            live=link("/live", view="alert", id=alert_id, seen=seen),
         )
 
     def alert_parts(self, alert_id: str) -> dict[str, Part]:

@@ -19,7 +19,7 @@ from starlette.routing import Route
 from agents.board_decisions import DecisionError, Decisions
 from agents.board_guard import COOKIE, DAY_S, FormError, Guard, Seal, read_form, safe_place
 from agents.board_hub import Hub
-from agents.board_live import Renderings, changes
+from agents.board_live import Given, Renderings, changes
 from agents.board_pages import FILES, Pages
 from agents.board_words import ACTIONS
 
@@ -48,6 +48,7 @@ class BoardApp:
         self._seal = seal
         self._pages = Pages(hub, seal.asks)
         self._renderings = Renderings(hub)
+        self._given = Given()
         self._streams = 0
         # All that there is, by name: no path of a request ever reaches a disk.
         self._files = {
@@ -74,12 +75,16 @@ class BoardApp:
 
     async def index(self, request: Request) -> Response:
         """Give the first page."""
-        return HTMLResponse(self._pages.index(_site(request)))
+        site = _site(request)
+        parts = self._renderings.of(f"index|{site}|", lambda: self._pages.index_parts(site))
+        return HTMLResponse(self._pages.index(site, parts, self._given.keep(parts)))
 
     async def alert(self, request: Request) -> Response:
         """Give an alert's page."""
         key = self._seal.form_key(request.scope["browser"])
-        html = self._pages.alert(request.path_params["alert_id"], key)
+        alert_id = request.path_params["alert_id"]
+        parts = self._renderings.of(f"alert|None|{alert_id}", lambda: self._pages.alert_parts(alert_id))
+        html = self._pages.alert(alert_id, key, parts, self._given.keep(parts))
         if html is None:
             return self._missing("There is no such alert", "It may be too old to be kept, or not read yet.")
         return HTMLResponse(html)
@@ -116,11 +121,12 @@ class BoardApp:
         if view not in views:
             return self._error(404, "there is no such view")
         name = f"{view}|{site}|{alert_id}"
+        sent = self._given.take(request.query_params.get("seen", ""))
 
         async def stream() -> AsyncIterator[dict[str, str]]:
             self._streams += 1
             try:
-                async for change in changes(self._hub, lambda: self._renderings.of(name, views[view])):
+                async for change in changes(self._hub, lambda: self._renderings.of(name, views[view]), sent):
                     yield change
             finally:
                 self._streams -= 1

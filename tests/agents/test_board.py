@@ -248,7 +248,7 @@ def test_empty_loading_and_broken_are_said_and_heal() -> None:
     pages = Pages(hub)
 
     def said() -> str:
-        return " ".join(re.sub("<[^>]+>", " ", pages.index(None)).split())
+        return " ".join(re.sub("<[^>]+>", " ", pages.index(None, pages.index_parts(None))).split())
 
     assert "Reading what there is" in said()
     assert "Looking for alerts" in said()
