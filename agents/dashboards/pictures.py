@@ -56,8 +56,8 @@ def draw(board: Board, ask: Ask, file: Path, note: str, rate_interval: str = "5m
             column += panel.width
     drawn = io.BytesIO()
     figure.savefig(drawn)
-    # 48 colours are all that lines and letters need, and a third of the bytes.
-    Image.open(drawn).convert("RGB").quantize(48, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
+    # 96 colours are all that lines and letters need, and a third of the bytes.
+    Image.open(drawn).convert("RGB").quantize(96, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
 
 
 def _lines(panels: tuple[Panel, ...]) -> list[list[Panel]]:

@@ -51,10 +51,10 @@ def test_the_linter_is_content() -> None:
 @pytest.fixture(scope="module")
 def watched(kafka: EmbeddedKafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WatchedProduct]:
     """Give a worker in the middle of an evening on which pages have broken."""
-    product = WatchedProduct(kafka.bootstrap, tmp_path_factory.mktemp("watched"), warm_up="2h")
+    product = WatchedProduct(kafka.bootstrap, tmp_path_factory.mktemp("watched"), warm_up="1h")
     try:
         product.wait_for("culdesac_healthy == 1")
-        product.feed(shop_until(END_MS, hours=5, sessions_per_hour=300, seed=11), parts=4, pause_s=1)
+        product.feed(shop_until(END_MS, hours=4, sessions_per_hour=250, seed=5), parts=4, pause_s=1)
         product.wait_for("sum(culdesac_money_at_stake) > 0")
         product.wait_for("culdesac_model_log_loss_nats and on () (sum(culdesac_lag_records) == 0)")
         product.wait_for('ALERTS{alertname="CuldesacDeadEnds", alertstate="firing"}')
@@ -119,10 +119,12 @@ def test_an_address_without_prometheus_is_one_line(url: str, capsys: pytest.Capt
 @needs_prometheus
 def test_a_board_can_be_drawn(watched: WatchedProduct, tmp_path: Path) -> None:
     file = tmp_path / "board.png"
-    draw(BOARDS[0], watched.ask, file, "Drawn in a test.", RATE_INTERVAL)
+    [row] = [row for row in BOARDS[0].rows if row.title == "Money"]
+    board = Board("money", "Money", "", (row,))
+    draw(board, watched.ask, file, "Drawn in a test.", RATE_INTERVAL)
     drawn = file.stat().st_size
-    draw(BOARDS[0], lambda expr: [], file, "Drawn in a test.")
-    assert drawn > 1.5 * file.stat().st_size, "it shows no more than an empty board"
+    draw(board, lambda expr: [], file, "Drawn in a test.")
+    assert drawn > 1.2 * file.stat().st_size, "it shows no more than an empty board"
 
 
 @needs_prometheus
