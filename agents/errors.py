@@ -14,6 +14,7 @@ def sentence(error: BaseException) -> str | None:
     >>> sentence(SettingsError("gap: write a duration")), sentence(KeyError("gap"))
     ('gap: write a duration', None)
     """
+    from agents.adapting import AdaptError
     from agents.broker import BrokerError
     from agents.notes import NoteError
     from agents.publisher import PublishError
@@ -25,6 +26,7 @@ def sentence(error: BaseException) -> str | None:
 
     ours = (
         SettingsError, TopicError, PublishError, NoteError, OutputError, BrokerError, EventFileError, PlanError,
+        AdaptError,
     )  # fmt: skip
     if not isinstance(error, ours):
         return None

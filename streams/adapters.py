@@ -217,7 +217,7 @@ class Adaptation:
         return target, _encode(record), None
 
     def _copy(self, raw: bytes) -> str:
-        """Number an identical record: two hits in one second are two, in every reading."""
+        """Count identical records: two hits in one second are two, in every reading."""
         digest = blake2b(raw, digest_size=12).digest()
         count = self._copies.pop(digest, 0)
         self._copies[digest] = count + 1

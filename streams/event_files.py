@@ -152,7 +152,7 @@ def detect_files(paths: Iterable[Path]) -> str:
     return "ndjson"
 
 
-def read_lines(file: Path, on_bytes: OnBytes | None = None) -> Iterator[bytes]:
+def read_lines(file: Path, on_bytes: OnBytes | None = None) -> Generator[bytes, None, None]:
     """Lines of a file without their ends; ``.gz`` is unpacked, and a line of many megabytes comes in pieces.
 
     Raises
