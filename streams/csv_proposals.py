@@ -9,7 +9,7 @@ import csv
 import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
@@ -212,8 +212,7 @@ class _Guess:
                     self.checks["time_format"] = f"days and months can't be told apart: it may be {forms[1]}"
                 if forms[0] == "%Y-%m-%d %H:%M:%S UTC" or forms[0].startswith("epoch"):
                     return
-                first = next(value for value in self.values[column] if value)
-                if forms[0] != "iso" or datetime.fromisoformat(first).tzinfo is None:
+                if forms[0] != "iso" or not any(map(_tells_zone, self.values[column])):
                     self.checks["time_zone"] = "the times tell no zone"
                 return
         raise MapError("no column looks like a time: write a map by hand, with its time_format")
@@ -310,12 +309,21 @@ def time_formats(values: Sequence[str]) -> list[str]:
     """
     if not values:
         return []
-    if all(value.isascii() and value.replace(".", "", 1).isdigit() for value in values):
-        return _epoch(values)
-    if _reads(values, datetime.fromisoformat):
-        return ["iso"]
+    numbers = [value for value in values if value.isascii() and value.replace(".", "", 1).isdigit()]
+    if _are_most(len(numbers), values):
+        return _epoch(numbers)
+    found = {"iso": _misses(values, datetime.fromisoformat)}
     # %d/%m and %m/%d both read the first twelve days of a month.
-    return [form for form in _TIMES if _reads(values, partial(_strptime, form))][:2]
+    found |= {form: _misses(values, partial(_strptime, form)) for form in _TIMES}
+    fewest = min(found.values())
+    if not _are_most(len(values) - fewest, values):
+        return []
+    return [form for form, misses in found.items() if misses == fewest][:2]
+
+
+def _are_most(number: int, values: Sequence[str]) -> bool:
+    """Nine of ten: broken rows do not hide what all others show."""
+    return number * 10 >= len(values) * 9
 
 
 def _strptime(form: str, value: str) -> datetime:
@@ -323,23 +331,30 @@ def _strptime(form: str, value: str) -> datetime:
 
 
 def _epoch(values: Sequence[str]) -> list[str]:
-    try:
-        low, high = min(map(Decimal, values)), max(map(Decimal, values))
-    except InvalidOperation:
-        return []
+    middle = sorted(map(Decimal, values))[len(values) // 2]
     for form, unit in (("epoch_s", 1), ("epoch_ms", 1000), ("epoch_us", 1_000_000)):
-        if 600_000_000 * unit <= low and high < 5_000_000_000 * unit:
+        if 600_000_000 * unit <= middle < 5_000_000_000 * unit:
             return [form]
     return ["%Y%m%d%H%M%S"] if all(len(value) == 14 for value in values) else []
 
 
-def _reads(values: Sequence[str], read: Callable[[str], object]) -> bool:
-    try:
-        for value in values:
+def _misses(values: Sequence[str], read: Callable[[str], object]) -> int:
+    misses = 0
+    for value in values:
+        try:
             read(value)
+        except ValueError:
+            misses += 1
+            if misses * 10 > len(values):
+                return len(values)
+    return misses
+
+
+def _tells_zone(value: str) -> bool:
+    try:
+        return datetime.fromisoformat(value).tzinfo is not None
     except ValueError:
         return False
-    return True
 
 
 def _encoding(lines: Sequence[bytes]) -> Encoding:
