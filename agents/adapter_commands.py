@@ -79,8 +79,6 @@ def adapt(
     loaded = load_settings(settings, None, kafka=kafka)
     secret = load_secret(loaded)[0] if form == "access-log" else ""
     adaptation = Adaptation(adapter_of(form, map_file, loaded.streams.site, secret))
-    for sentence in adaptation.adapter.cannot_know:
-        _say(f"Not in it: {sentence}.")
     adapter = TopicAdapter(
         loaded.kafka,
         from_topic,
@@ -90,6 +88,8 @@ def adapt(
         security_of(loaded),
         loaded.session_timeout_ms,
     )
+    for sentence in adaptation.adapter.cannot_know:
+        _say(f"Not in it: {sentence}.")
     report = adapt_topic(adapter, _say)
     if as_json:
         _print(report)

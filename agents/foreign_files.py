@@ -78,15 +78,16 @@ def choose_form(
     EventFileError
         A path can't be read, or CSV has no map.
     """
-    if name is None:
-        name = "csv" if map_file is not None else detect_files(paths)
-        if name != "ndjson":
-            say(f"Read as --format {name}, by the first lines.")
-    if name in get_args(Format):
+    found = name or ("csv" if map_file is not None else detect_files(paths))
+    if found in get_args(Format):
         if map_file is not None:
-            raise MapError(f"--map is for --format csv, not for {name}")
-        return cast(Format, name)
-    return Adaptation(adapter_of(name, map_file, ""))
+            raise MapError(f"--map is for --format csv, not for {found}")
+        form: Format | Adaptation = cast(Format, found)
+    else:
+        form = Adaptation(adapter_of(found, map_file, ""))
+    if name is None and map_file is None and found != "ndjson":
+        say(f"Read as --format {found}, by the first lines.")
+    return form
 
 
 def tell(form: Format | Adaptation, say: Callable[[str], None]) -> dict[str, Any]:

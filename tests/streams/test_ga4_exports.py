@@ -1,3 +1,5 @@
+import json
+
 from streams.ga4_exports import Ga4Export
 from tests.streams.foreign_files import read, read_file
 
@@ -37,9 +39,12 @@ def test_who_has_not_consented_has_no_id_and_is_rejected_with_the_line() -> None
 
 
 def test_a_later_export_of_the_same_day_gives_the_same_ids() -> None:
-    line = b'{"event_name":"page_view","event_timestamp":"1","user_pseudo_id":"7","event_params":[{"key":"page_location","value":{"string_value":"/"}}]%s}'
-    first = read(Ga4Export(), [line % b""]).events
-    again = read(
-        Ga4Export(), [line % b',"is_active_user":true,"collected_traffic_source":{"manual_source":"x"}']
-    ).events
+    event = {
+        "event_name": "page_view",
+        "event_timestamp": "1",
+        "user_pseudo_id": "7",
+        "event_params": [{"key": "page_location", "value": {"string_value": "/"}}],
+    }
+    later = event | {"is_active_user": True, "collected_traffic_source": {"manual_source": "x"}}
+    first, again = (read(Ga4Export(), [json.dumps(each).encode()]).events for each in (event, later))
     assert first == again != []
