@@ -70,7 +70,7 @@ def adapt(
     Example: culdesac adapt --format snowplow --from-topic enriched-good --kafka localhost:9092
     """
     from agents.adapting import TopicAdapter, adapt_topic
-    from agents.foreign_files import adapter_of
+    from agents.foreign_files import topic_adapter_of
     from agents.secret import load_secret
     from agents.security import security_of
     from agents.settings import load_settings
@@ -78,7 +78,7 @@ def adapt(
 
     loaded = load_settings(settings, None, kafka=kafka)
     secret = load_secret(loaded)[0] if form == "access-log" else ""
-    adaptation = Adaptation(adapter_of(form, map_file, loaded.streams.site, secret))
+    adaptation = Adaptation(topic_adapter_of(form, map_file, loaded.streams.site, secret))
     adapter = TopicAdapter(
         loaded.kafka,
         from_topic,

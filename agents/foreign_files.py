@@ -68,6 +68,22 @@ def adapter_of(name: str, map_file: Path | None, site: str, secret: str = "") ->
     return AccessLogLines(site, secret) if name == "access-log" else MADE_WITHOUT_SETTINGS[name]()
 
 
+def topic_adapter_of(name: str, map_file: Path | None, site: str, secret: str = "") -> Adapter:
+    """Adapter of a format whose records stand in a topic; see `adapter_of`.
+
+    Raises
+    ------
+    MapError
+        Also where the map gathers rows: records of a topic stand for themselves.
+    """
+    adapter = adapter_of(name, map_file, site, secret)
+    if isinstance(adapter, CsvRows) and adapter.map.group_rows:
+        raise MapError(
+            f"{map_file}: group_rows reads files only: publish the file by this map, or write whole orders"
+        )
+    return adapter
+
+
 def choose_form(
     name: str | None, map_file: Path | None, paths: Sequence[Path], say: Callable[[str], None]
 ) -> Format | Adaptation:

@@ -67,6 +67,10 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_
         (["map", "shop.csv", "--out", "site.toml"], "site.toml: is there already"),
         (["adapt", "--format", "csv", "--from-topic", "x"], "CSV needs --map"),
         (
+            ["adapt", "--format", "csv", "--from-topic", "x", "--map", "rows.toml"],
+            "group_rows reads files only",
+        ),
+        (
             ["adapt", "--format", "ga4", "--from-topic", "x", "--kafka", "127.0.0.1:1"],
             "no Kafka answers there",
         ),
@@ -98,6 +102,9 @@ def test_what_the_user_can_mend_is_one_line_and_exit_code_2(
 ) -> None:
     (tmp_path / "pyproject.toml").write_text("")
     (tmp_path / "shop.csv").write_text("time,order_id,total\n2026-03-01 12:00,1,9.50\n")
+    (tmp_path / "rows.toml").write_text(
+        'columns = ["t", "o"]\nkind = "orders"\ngroup_rows = true\n[fields]\noccurred_at = "t"\norder_id = "o"\n'
+    )
     for name, line in (("site", 'site = "x"'), ("bad", "gap = 30"), ("good", 'gap = "1m"')):
         (tmp_path / f"{name}.toml").write_text(f"[streams]\n{line}\n")
     monkeypatch.chdir(tmp_path)

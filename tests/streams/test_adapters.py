@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import msgspec
 import pytest
@@ -88,6 +89,51 @@ def test_any_bytes_and_any_damage_are_read_or_refused(name: str, data: st.DataOb
             assert reject.id == "raw/0/7"
             assert base64.b64decode(reject.payload or "") == damaged[: 16 * 1024]
     assert sum(adaptation.written.values()) + sum(adaptation.rejected.values()) == len(outputs)
+
+
+ODD = st.sampled_from(
+    [
+        None,
+        True,
+        0,
+        -1,
+        10**30,
+        1e300,
+        0.1,
+        "",
+        " ",
+        "x",
+        "\x00",
+        "9" * 50,
+        [],
+        {},
+        [[]],
+        [None],
+        {"a": {}},
+        ["x"],
+    ]
+)
+
+
+def parts(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Every place in a JSON value: what holds it, and its name there."""
+    names = value.keys() if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
+    for name in list(names):
+        yield value, name
+        yield from parts(value[name])
+
+
+@pytest.mark.parametrize("name", ["ga4", "segment", "matomo"])
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(data=st.data())
+def test_odd_values_at_any_place_are_read_or_refused(name: str, data: st.DataObject) -> None:
+    make, good = ADAPTERS[name]
+    value = json.loads(data.draw(st.sampled_from(good)))
+    holder, where = data.draw(st.sampled_from(list(parts(value))))
+    holder[where] = data.draw(ODD)
+    adaptation = Adaptation(make())
+    outputs = adaptation.of_record(json.dumps(value).encode(), "raw", 0, 7)
+    assert adaptation.written.total() + adaptation.rejected.total() == len(outputs)
 
 
 @each
