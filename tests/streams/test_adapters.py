@@ -91,7 +91,7 @@ def test_any_bytes_and_any_damage_are_read_or_refused(name: str, data: st.DataOb
     assert sum(adaptation.written.values()) + sum(adaptation.rejected.values()) == len(outputs)
 
 
-ODD = st.sampled_from(
+ODD: st.SearchStrategy[Any] = st.sampled_from(
     [
         None,
         True,
