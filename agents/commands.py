@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
+from agents.adapter_commands import Map, adapt, map_columns
+
 if TYPE_CHECKING:
     from agents.settings import WorkerSettings
 
@@ -23,14 +25,19 @@ app = typer.Typer(
 )
 
 Action = Literal["acknowledge", "mute", "unmute", "dismiss", "reopen"]
-FileFormat = Literal["ndjson", "topic-log", "access-log", "otto"]
+FileFormat = Literal[
+    "ndjson", "topic-log", "access-log", "otto", "ga4", "snowplow", "segment", "matomo", "csv"
+]
 Paths = Annotated[
     list[Path],
     typer.Argument(help="Files named after topics, such as page-views.ndjson(.gz), or folders of them."),
 ]
 Kafka = Annotated[str | None, typer.Option(help="host:port of a Kafka; several separated by commas.")]
 SettingsFile = Annotated[Path | None, typer.Option("--settings", help="TOML file of settings.")]
-Form = Annotated[FileFormat, typer.Option("--format", help="What the files hold.")]
+Form = Annotated[
+    FileFormat | None,
+    typer.Option("--format", help="What the files hold; by default found by names and first lines."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 Site = Annotated[str | None, typer.Option(help="Shop that it belongs to; by default that of the settings.")]
 Seed = Annotated[int, typer.Option(help="Another seed, another shop.")]
@@ -223,7 +230,8 @@ def replay(
             help="Folder for the results, one NDJSON file a topic; with --diff, for the differences."
         ),
     ] = None,
-    form: Form = "ndjson",
+    form: Form = None,
+    map_file: Map = None,
     settings: SettingsFile = None,
     diff: Annotated[
         Path | None,
@@ -235,6 +243,7 @@ def replay(
     as_json: Json = False,
 ) -> None:
     """Carry the same stages over files, without Kafka."""
+    from agents.foreign_files import choose_form, tell
     from agents.progress import Bars
 
     first = _settings(settings)
@@ -242,8 +251,10 @@ def replay(
         from agents.differences_view import show_differences
         from agents.replay_differences import compare_files
 
+        chosen = choose_form(form, map_file, paths, _say)
         with Bars() as bars:
-            differences = compare_files(paths, diff, out, first, form, bars, _say)
+            differences = compare_files(paths, diff, out, first, chosen, bars, _say)
+        differences |= tell(chosen, _say)
         if as_json:
             _print(differences)
         else:
@@ -254,8 +265,10 @@ def replay(
 
     if out is None:
         raise OutputError("Missing option '--out': name a folder for the results; only --diff needs none")
+    chosen = choose_form(form, map_file, paths, _say)
     with Bars() as bars:
-        summary = replay_files(paths, out, first, form, bars, _say)
+        summary = replay_files(paths, out, first, chosen, bars, _say)
+    summary |= tell(chosen, _say)
     if as_json:
         _print(summary)
     else:
@@ -272,16 +285,21 @@ def publish(
     end: Annotated[
         bool, typer.Option("--end", help="Say that nothing follows: everything is closed.")
     ] = False,
-    form: Form = "ndjson",
+    form: Form = None,
+    map_file: Map = None,
     settings: SettingsFile = None,
     as_json: Json = False,
 ) -> None:
     """Send files of events to Kafka, in the order of their times."""
+    from agents.foreign_files import choose_form, tell
     from agents.progress import Bars
     from agents.publishing import publish_files
 
+    loaded = _settings(settings, kafka=kafka)
+    chosen = choose_form(form, map_file, paths, _say)
     with Bars() as bars:
-        report = publish_files(paths, _settings(settings, kafka=kafka), form, rate, end, bars)
+        report = publish_files(paths, loaded, chosen, rate, end, bars)
+    report |= tell(chosen, _say)
     if as_json:
         _print(report)
     else:
@@ -350,6 +368,10 @@ def doctor(kafka: Kafka = None, settings: SettingsFile = None, as_json: Json = F
     from agents.doctor import examine
 
     raise typer.Exit(examine(settings, kafka, as_json))
+
+
+app.command(name="map")(map_columns)
+app.command()(adapt)
 
 
 def _duration(option: str, text: str) -> float:

@@ -14,6 +14,7 @@ def sentence(error: BaseException) -> str | None:
     >>> sentence(SettingsError("gap: write a duration")), sentence(KeyError("gap"))
     ('gap: write a duration', None)
     """
+    from agents.adapting import AdaptError
     from agents.board import BoardError
     from agents.broker import BrokerError
     from agents.notes import NoteError
@@ -26,7 +27,7 @@ def sentence(error: BaseException) -> str | None:
 
     ours = (
         SettingsError, TopicError, PublishError, NoteError, OutputError, BrokerError, EventFileError, PlanError,
-        BoardError,
+        BoardError, AdaptError,
     )  # fmt: skip
     if not isinstance(error, ours):
         return None

@@ -30,9 +30,7 @@ from streams.models import Models
 from streams.pages import Pages
 from streams.sessions import Sessions
 
-Role: TypeAlias = Literal[
-    "administrator", "worker", "publisher", "collector", "notifier", "reader", "board"
-]
+Role: TypeAlias = Literal["administrator", "worker", "publisher", "collector", "notifier", "reader", "board"]
 Operation: TypeAlias = Literal["Read", "Write", "Create", "Describe", "DescribeConfigs"]
 ROLES: dict[Role, str] = {
     "administrator": "who runs culdesac topics --create",

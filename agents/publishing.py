@@ -11,6 +11,7 @@ from agents.progress import Bars
 from agents.publisher import Publisher
 from agents.security import security_of
 from agents.settings import WorkerSettings
+from streams.adapters import Adaptation
 from streams.event_files import FileEvent, Format, find_files, read_events
 
 SLICE_S = 0.02
@@ -36,7 +37,7 @@ def publish(
 def publish_files(
     paths: Sequence[Path],
     settings: WorkerSettings,
-    form: Format,
+    form: Format | Adaptation,
     rate: float | None,
     end: bool,
     bars: Bars,

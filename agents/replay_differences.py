@@ -16,6 +16,7 @@ from agents.progress import Bars
 from agents.replaying import OutputError, feed_files
 from agents.secret import load_secret
 from agents.settings import WorkerSettings
+from streams.adapters import Adaptation
 from streams.alert_differences import AlertDifference
 from streams.differences import Difference, Differences
 from streams.event_files import Format, find_files
@@ -73,7 +74,7 @@ def compare_files(
     other: Path,
     out: Path | None,
     settings: WorkerSettings,
-    form: Format,
+    form: Format | Adaptation,
     bars: Bars,
     say: Callable[[str], None],
 ) -> dict[str, Any]:

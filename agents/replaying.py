@@ -13,6 +13,7 @@ from agents.progress import Bars
 from agents.secret import load_secret
 from agents.settings import WorkerSettings
 from schemas.topics import TOPICS
+from streams.adapters import Adaptation
 from streams.event_files import Format, find_files, read_events
 from streams.flow import stages
 from streams.replay import Replay
@@ -65,7 +66,7 @@ def replay_files(
     paths: Sequence[Path],
     out: Path,
     settings: WorkerSettings,
-    form: Format,
+    form: Format | Adaptation,
     bars: Bars,
     say: Callable[[str], None],
 ) -> dict[str, Any]:
@@ -134,7 +135,7 @@ class Fed(Protocol):
         """Let time run on until everything is closed."""
 
 
-def feed_files(files: Sequence[Path], form: Format, site: str, bars: Bars, runner: Fed) -> None:
+def feed_files(files: Sequence[Path], form: Format | Adaptation, site: str, bars: Bars, runner: Fed) -> None:
     """Hand the records of files to a replay, to the end, and show how far it is.
 
     Parameters

@@ -163,18 +163,41 @@ class AccessLog:
             line = raw.rstrip("\r\n")
             if not line.strip():
                 continue
-            match = _LINE.fullmatch(line)
-            occurred_at = rfc_3339(match[2]) if match is not None else None
-            if match is None or occurred_at is None:
+            try:
+                event = self.read_line(line)
+            except ValueError as error:
                 self.rejected += 1
-                detail = "no line of the combined log format" if match is None else "its time is none"
-                yield malformed_line("access-log", number, line, detail)
+                yield malformed_line("access-log", number, line, str(error))
                 continue
-            event = self._page_view(line, match, occurred_at)
             if event is not None:
                 yield "page-views", event
 
-    def _page_view(self, line: str, match: re.Match[str], occurred_at: str) -> dict[str, Any] | None:
+    def read_line(self, line: str, mark: str | None = None) -> dict[str, Any] | None:
+        """Give a line's page view, or None and count why it is none.
+
+        Parameters
+        ----------
+        line
+            Without its end.
+        mark
+            Tells identical lines apart, as the line's place does; by default they are numbered.
+
+        Raises
+        ------
+        ValueError
+            The line is malformed; the message says why.
+        """
+        match = _LINE.fullmatch(line)
+        if match is None:
+            raise ValueError("no line of the combined log format")
+        occurred_at = rfc_3339(match[2])
+        if occurred_at is None:
+            raise ValueError("its time is none")
+        return self._page_view(line, match, occurred_at, mark)
+
+    def _page_view(
+        self, line: str, match: re.Match[str], occurred_at: str, mark: str | None
+    ) -> dict[str, Any] | None:
         """Give the event, or None and count why not."""
         request = _REQUEST.fullmatch(_field(match[3]))
         if request is None:
@@ -193,7 +216,7 @@ class AccessLog:
             return None
         host, referrer, user_agent = match[1], _field(match[5]), _field(match[6])
         event: dict[str, Any] = {
-            "event_id": self._event_id(line),
+            "event_id": self._event_id(line, mark),
             "visitor_id": blake2b(
                 f"{host}\n{user_agent}".encode(), key=self._key, digest_size=12
             ).hexdigest(),
@@ -213,9 +236,11 @@ class AccessLog:
         text = f"{host}\n{user_agent}".encode("utf-8", "surrogateescape")
         return blake2b(text, key=self._key, digest_size=12).hexdigest()
 
-    def _event_id(self, line: str) -> str:
+    def _event_id(self, line: str, mark: str | None) -> str:
         """Hash the line and number identical ones: two hits in one second are two, in every reading."""
         digest = blake2b(line.encode("utf-8", "surrogateescape"), digest_size=12).digest()
+        if mark is not None:
+            return f"{digest.hex()}-{mark}"
         count = self._seen.pop(digest, 0)
         self._seen[digest] = count + 1
         if len(self._seen) > MAX_LINES_REMEMBERED:

@@ -13,10 +13,11 @@ import base64
 import binascii
 import gzip
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing
 from datetime import datetime
 from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Literal, NamedTuple, cast, get_args
 
@@ -25,6 +26,8 @@ import msgspec
 from schemas.timestamps import parse_time
 from schemas.topics import TOPICS
 from streams.access_logs import AccessLog
+from streams.adapters import Adaptation
+from streams.format_detection import LOOKED_AT, detect_format
 from streams.otto_logs import OttoLog
 from streams.sorted_runs import MAX_RUN_BYTES, sort_events
 
@@ -88,7 +91,7 @@ def occurred_at(value: bytes) -> int | None:
         return None
 
 
-def find_files(paths: Iterable[Path], form: Format = "ndjson") -> list[Path]:
+def find_files(paths: Iterable[Path], form: Format | Adaptation = "ndjson") -> list[Path]:
     """Files behind `paths`, in order; of a folder those whose name tells that they are meant.
 
     Parameters
@@ -96,8 +99,8 @@ def find_files(paths: Iterable[Path], form: Format = "ndjson") -> list[Path]:
     paths
         Files, and folders (which are not searched deeper).
     form
-        For NDJSON a file's name, up to the first dot, must be an input topic; in a folder, others are left
-        out.
+        A format, or an adapter for one. For NDJSON a file's name, up to the first dot, must be an input topic;
+        in a folder, others are left out.
 
     Raises
     ------
@@ -126,9 +129,43 @@ def find_files(paths: Iterable[Path], form: Format = "ndjson") -> list[Path]:
     return files
 
 
+def detect_files(paths: Iterable[Path]) -> str:
+    """Tell the format of files by the first lines of the first: ``ndjson`` where their names say so.
+
+    Raises
+    ------
+    EventFileError
+        A path does not exist or can't be read.
+    """
+    for path in paths:
+        if path.is_dir():
+            inside = [file for file in sorted(path.iterdir()) if file.is_file()]
+            if any(_topic_of(file) for file in inside):
+                return "ndjson"
+        else:
+            inside = [path] if path.exists() and _topic_of(path) is None else []
+        for file in inside:
+            with closing(_lines(file, None)) as lines:
+                found = detect_format([line for line in islice(lines, 2 * LOOKED_AT) if line])
+            if found is not None:
+                return found
+    return "ndjson"
+
+
+def read_lines(file: Path, on_bytes: OnBytes | None = None) -> Generator[bytes, None, None]:
+    """Lines of a file without their ends; ``.gz`` is unpacked, and a line of many megabytes comes in pieces.
+
+    Raises
+    ------
+    EventFileError
+        It can't be read, or is packed and damaged.
+    """
+    return _lines(file, on_bytes)
+
+
 def read_events(
     files: Sequence[Path],
-    form: Format = "ndjson",
+    form: Format | Adaptation = "ndjson",
     site: str = "default",
     on_bytes: OnBytes | None = None,
     on_total: Callable[[int], None] | None = None,
@@ -176,8 +213,10 @@ def read_events(
 
 
 def _read(
-    files: Sequence[Path], form: Format, site: str, on_bytes: OnBytes | None
+    files: Sequence[Path], form: Format | Adaptation, site: str, on_bytes: OnBytes | None
 ) -> Iterator[tuple[str, bytes, int | None]]:
+    if isinstance(form, Adaptation):
+        return chain.from_iterable(form.of_file(_lines(file, on_bytes)) for file in files)
     if form == "access-log":
         return _read_foreign(AccessLog(site), files, on_bytes)
     if form == "otto":
@@ -221,13 +260,13 @@ def _topic_of(file: Path) -> str | None:
     return topic if topic in INPUTS and dot + suffix in _SUFFIXES else None
 
 
-def _expected(form: Format) -> str:
+def _expected(form: Format | Adaptation) -> str:
     return (
         "file that is named after an input topic, such as page-views.ndjson" if form == "ndjson" else "file"
     )
 
 
-def _lines(file: Path, on_bytes: OnBytes | None) -> Iterator[bytes]:
+def _lines(file: Path, on_bytes: OnBytes | None) -> Generator[bytes, None, None]:
     """Lines without their ends, blank ones too: they count."""
     try:
         with ExitStack() as stack:

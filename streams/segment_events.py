@@ -8,13 +8,15 @@ counterpart (``group``, ``alias``, ``screen``, traits of nobody) is counted and 
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Final
+from collections.abc import Sized
+from typing import Annotated, Any, Final, Protocol
 
 import msgspec
 from msgspec import Meta
 
 from schemas.decoding import RejectedError
-from streams.collected import Collected, corrected_ms, safe_detail
+from schemas.rejected_events import Reason
+from streams.collected import Received, Skip, corrected_ms, safe_detail
 from streams.settings import SECOND_MS
 
 NAMES: Final = {
@@ -98,6 +100,27 @@ class SegmentBatch(msgspec.Struct, rename="camel"):
     write_key: Annotated[str | None, Meta(description="Key of the site.")] = None
 
 
+class Taker(Protocol):
+    """Takes what messages come to: `streams.collected.Collected` of a request, or who reads an archive."""
+
+    @property
+    def received(self) -> Received:
+        """What is known beside the message."""
+
+    @property
+    def records(self) -> Sized:
+        """What was taken so far."""
+
+    def add(self, topic: str, fields: dict[str, Any], payload: bytes) -> None:
+        """Take a record."""
+
+    def reject(self, reason: Reason, detail: str, payload: bytes) -> None:
+        """Write down what can't be used."""
+
+    def skip(self, reason: Skip) -> None:
+        """Count what is left out."""
+
+
 _decode = msgspec.json.Decoder(SegmentMessage).decode
 _decode_batch = msgspec.json.Decoder(SegmentBatch).decode
 
@@ -156,7 +179,7 @@ def read_message(body: bytes) -> SegmentMessage:
 
 
 def collect_segment(
-    message: SegmentMessage, collected: Collected, payload: bytes, kind: str = "", sent_at: Any = None
+    message: SegmentMessage, collected: Taker, payload: bytes, kind: str = "", sent_at: Any = None
 ) -> None:
     """Take one message.
 
@@ -175,7 +198,7 @@ def collect_segment(
 
     Examples
     --------
-    >>> from streams.collected import Received
+    >>> from streams.collected import Collected, Received
     >>> collected = Collected(Received(id="r", at_ms=7, site="shop", salt=b"s"))
     >>> message = SegmentMessage(type="track", event="Product Added", anonymous_id="a", message_id="m")
     >>> collect_segment(message, collected, b"")
@@ -234,7 +257,7 @@ def _page_view(message: SegmentMessage, sent_at: Any) -> dict[str, Any]:
     }
 
 
-def _track(message: SegmentMessage, fields: dict[str, Any], collected: Collected, payload: bytes) -> None:
+def _track(message: SegmentMessage, fields: dict[str, Any], collected: Taker, payload: bytes) -> None:
     context = message.context or SegmentContext()
     page = context.page or SegmentPage()
     properties = message.properties or {}
@@ -259,7 +282,7 @@ def _order(
     properties: dict[str, Any],
     context: SegmentContext,
     fields: dict[str, Any],
-    collected: Collected,
+    collected: Taker,
 ) -> dict[str, Any]:
     first = name == "order_completed"
     seconds = max(fields["occurred_at"] - _FIRST_REVISION_MS, 0) // SECOND_MS
@@ -293,7 +316,7 @@ def _order(
 
 
 def _identify(
-    kind: str, traits: dict[str, Any], fields: dict[str, Any], collected: Collected, payload: bytes
+    kind: str, traits: dict[str, Any], fields: dict[str, Any], collected: Taker, payload: bytes
 ) -> None:
     identifiers = _identifiers(traits)
     if fields["customer_id"] is None and not identifiers:

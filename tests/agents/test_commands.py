@@ -58,6 +58,23 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_
         (["replay", "absent", "--diff", "bad.toml"], "bad.toml: [streams] gap: 30 has no unit"),
         (["replay", "absent", "--diff", "good.toml"], "absent: there is no such file or folder"),
         (["publish", "tests/data", "--rate", "0"], "0"),
+        (["replay", "shop.csv", "--out", "o"], "CSV needs --map: propose one with culdesac map FILE"),
+        (["replay", "shop.csv", "--out", "o", "--map", "absent.toml"], "absent.toml: can't be read"),
+        (["replay", "shop.csv", "--out", "o", "--map", "site.toml"], "site.toml: Object"),
+        (["replay", "shop.csv", "--out", "o", "--format", "ga4", "--map", "x"], "--map is for --format csv"),
+        (["map", "absent.csv"], "absent.csv: there is no such file"),
+        (["map", "pyproject.toml"], "pyproject.toml: does not look like CSV"),
+        (["map", "shop.csv", "--out", "site.toml"], "site.toml: is there already"),
+        (["adapt", "--format", "csv", "--from-topic", "x"], "CSV needs --map"),
+        (
+            ["adapt", "--format", "csv", "--from-topic", "x", "--map", "rows.toml"],
+            "group_rows reads files only",
+        ),
+        (
+            ["adapt", "--format", "ga4", "--from-topic", "x", "--kafka", "127.0.0.1:1"],
+            "no Kafka answers there",
+        ),
+        (["adapt", "--format", "otto", "--from-topic", "x"], "'otto' is not one of"),
         (["publish", ".", "--kafka", "nowhere"], "--kafka: 'nowhere' is no address: write host:port"),
         (["shop"], "say where to"),
         (["shop", "--out", "o"], "say how long"),
@@ -91,6 +108,10 @@ def test_what_the_user_can_mend_is_one_line_and_exit_code_2(
     run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, words: list[str], said: str
 ) -> None:
     (tmp_path / "pyproject.toml").write_text("")
+    (tmp_path / "shop.csv").write_text("time,order_id,total\n2026-03-01 12:00,1,9.50\n")
+    (tmp_path / "rows.toml").write_text(
+        'columns = ["t", "o"]\nkind = "orders"\ngroup_rows = true\n[fields]\noccurred_at = "t"\norder_id = "o"\n'
+    )
     for name, line in (("site", 'site = "x"'), ("bad", "gap = 30"), ("good", 'gap = "1m"')):
         (tmp_path / f"{name}.toml").write_text(f"[streams]\n{line}\n")
     monkeypatch.chdir(tmp_path)
@@ -215,6 +236,8 @@ def test_help_names_every_command() -> None:
         "doctor",
         "decide",
         "deploy-marker",
+        "map",
+        "adapt",
     ):
         assert f"  {name}" in done.stdout
 

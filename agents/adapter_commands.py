@@ -1,0 +1,95 @@
+"""The commands for other formats: a map for CSV, and raw topics. Each imports what it needs when it runs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+RawFormat = Literal["access-log", "ga4", "snowplow", "segment", "matomo", "csv"]
+Map = Annotated[
+    Path | None, typer.Option("--map", help="For CSV: which column is what; culdesac map proposes one.")
+]
+Kafka = Annotated[str | None, typer.Option(help="host:port of a Kafka; several separated by commas.")]
+SettingsFile = Annotated[Path | None, typer.Option("--settings", help="TOML file of settings.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+
+
+def _print(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(line + "\n")
+
+
+def map_columns(
+    path: Annotated[Path, typer.Argument(help="CSV file, packed (.gz) or not.")],
+    out: Annotated[Path | None, typer.Option(help="File for the map; by default it is printed.")] = None,
+    map_file: Annotated[
+        Path | None, typer.Option("--map", help="Try this map instead of proposing one.")
+    ] = None,
+    rows: Annotated[int, typer.Option(min=1, help="So many lines are tried.")] = 100_000,
+    force: Annotated[bool, typer.Option("--force", help="Write --out anew if it is there.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Propose a map for a CSV file: which column is what; and show what would come of it.
+
+    Example: culdesac map orders.csv --out map.toml, read the map, then culdesac replay orders.csv --map map.toml.
+    """
+    from agents.mapping import map_file as try_map
+    from agents.mapping import show_report, write_map
+
+    toml, report = try_map(path, map_file, rows)
+    if out is not None:
+        write_map(toml, out, force)
+    if as_json:
+        _print(report)
+        return
+    if out is None and map_file is None:
+        sys.stdout.write(toml)
+    _say(show_report(report))
+
+
+def adapt(
+    from_topic: Annotated[str, typer.Option(help="Topic of raw records; its whole name.")],
+    form: Annotated[RawFormat, typer.Option("--format", help="What its records hold, one each.")],
+    map_file: Map = None,
+    group: Annotated[
+        str | None, typer.Option(help="Consumer group; by default named after topic and format.")
+    ] = None,
+    kafka: Kafka = None,
+    settings: SettingsFile = None,
+    as_json: Json = False,
+) -> None:
+    """Read raw records of another format from a topic, and write them to the input topics, until SIGTERM.
+
+    Example: culdesac adapt --format snowplow --from-topic enriched-good --kafka localhost:9092
+    """
+    from agents.adapting import TopicAdapter, adapt_topic
+    from agents.foreign_files import topic_adapter_of
+    from agents.secret import load_secret
+    from agents.security import security_of
+    from agents.settings import load_settings
+    from streams.adapters import Adaptation
+
+    loaded = load_settings(settings, None, kafka=kafka)
+    secret = load_secret(loaded)[0] if form == "access-log" else ""
+    adaptation = Adaptation(topic_adapter_of(form, map_file, loaded.streams.site, secret))
+    adapter = TopicAdapter(
+        loaded.kafka,
+        from_topic,
+        adaptation,
+        group or f"culdesac-adapt-{form}-{from_topic}",
+        loaded.topic_prefix,
+        security_of(loaded),
+        loaded.session_timeout_ms,
+    )
+    for sentence in adaptation.adapter.cannot_know:
+        _say(f"Not in it: {sentence}.")
+    report = adapt_topic(adapter, _say)
+    if as_json:
+        _print(report)
