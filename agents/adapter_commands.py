@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
+
+from agents.options import Json, Kafka, SettingsFile, print_json, say, settings_of
 
 RawFormat = Literal["access-log", "ga4", "snowplow", "segment", "matomo", "csv"]
 Map = Annotated[
     Path | None, typer.Option("--map", help="For CSV: which column is what; culdesac map proposes one.")
 ]
-Kafka = Annotated[str | None, typer.Option(help="host:port of a Kafka; several separated by commas.")]
-SettingsFile = Annotated[Path | None, typer.Option("--settings", help="TOML file of settings.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
-
-
-def _print(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(line + "\n")
 
 
 def map_columns(
@@ -47,11 +37,11 @@ def map_columns(
     if out is not None:
         write_map(toml, out, force)
     if as_json:
-        _print(report)
+        print_json(report)
         return
     if out is None and map_file is None:
         sys.stdout.write(toml)
-    _say(show_report(report))
+    say(show_report(report))
 
 
 def adapt(
@@ -73,10 +63,9 @@ def adapt(
     from agents.foreign_files import topic_adapter_of
     from agents.secret import load_secret
     from agents.security import security_of
-    from agents.settings import load_settings
     from streams.adapters import Adaptation
 
-    loaded = load_settings(settings, None, kafka=kafka)
+    loaded = settings_of(settings, kafka=kafka)
     secret = load_secret(loaded)[0] if form == "access-log" else ""
     adaptation = Adaptation(topic_adapter_of(form, map_file, loaded.streams.site, secret))
     adapter = TopicAdapter(
@@ -89,7 +78,7 @@ def adapt(
         loaded.session_timeout_ms,
     )
     for sentence in adaptation.adapter.cannot_know:
-        _say(f"Not in it: {sentence}.")
-    report = adapt_topic(adapter, _say)
+        say(f"Not in it: {sentence}.")
+    report = adapt_topic(adapter, say)
     if as_json:
-        _print(report)
+        print_json(report)

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+from typing import Annotated, Literal, NoReturn
 
 import typer
 
 from agents.adapter_commands import Map, adapt, map_columns
-
-if TYPE_CHECKING:
-    from agents.settings import WorkerSettings
+from agents.options import Json, Kafka, SettingsFile, print_json, say, settings_of
 
 app = typer.Typer(
     name="culdesac",
@@ -32,29 +29,12 @@ Paths = Annotated[
     list[Path],
     typer.Argument(help="Files named after topics, such as page-views.ndjson(.gz), or folders of them."),
 ]
-Kafka = Annotated[str | None, typer.Option(help="host:port of a Kafka; several separated by commas.")]
-SettingsFile = Annotated[Path | None, typer.Option("--settings", help="TOML file of settings.")]
 Form = Annotated[
     FileFormat | None,
     typer.Option("--format", help="What the files hold; by default found by names and first lines."),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 Site = Annotated[str | None, typer.Option(help="Shop that it belongs to; by default that of the settings.")]
 Seed = Annotated[int, typer.Option(help="Another seed, another shop.")]
-
-
-def _settings(file: Path | None, **overrides: object) -> WorkerSettings:
-    from agents.settings import load_settings
-
-    return load_settings(file, None, **overrides)
-
-
-def _print(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(line + "\n")
 
 
 @app.command()
@@ -80,26 +60,7 @@ def worker(settings: SettingsFile = None, kafka: Kafka = None) -> None:
     from agents.worker import run_worker
 
     logging.getLogger("aiokafka").setLevel(logging.NOTSET)
-    run_worker(_settings(settings, kafka=kafka))
-
-
-@app.command()
-def collect(
-    sites: Annotated[
-        list[str] | None,
-        typer.Option(help="key=site: a key that trackers send, and whose events these are; several times."),
-    ] = None,
-    port: Annotated[int | None, typer.Option(help="Where to listen; by default 9647.")] = None,
-    settings: SettingsFile = None,
-    kafka: Kafka = None,
-) -> None:
-    """Take events of web trackers (Segment's, Plausible's, our own JSON) to Kafka, until SIGTERM.
-
-    Example: culdesac collect --sites k1=shop.example --kafka localhost:9092
-    """
-    from agents.collect import run_collector
-
-    run_collector(_settings(settings, kafka=kafka, collect_sites=sites, collect_port=port))
+    run_worker(settings_of(settings, kafka=kafka))
 
 
 @app.command()
@@ -113,31 +74,7 @@ def alerts(
     """List dead-end alerts, from Kafka or from a folder that replay wrote."""
     from agents.alerts import show_alerts
 
-    show_alerts(_settings(settings, kafka=kafka), folder, follow, as_json)
-
-
-@app.command()
-def board(
-    folder: Annotated[
-        Path | None, typer.Option("--from", help="Folder that replay wrote, not Kafka.")
-    ] = None,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0: any free one.")] = 9650,
-    host: Annotated[
-        str, typer.Option(help="Address to listen on; others than this machine's need a token.")
-    ] = ("127.0.0.1"),
-    token_file: Annotated[
-        Path | None, typer.Option(help="File that holds what people have to show to come in.")
-    ] = None,
-    kafka: Kafka = None,
-    settings: SettingsFile = None,
-) -> None:
-    """Serve the page that a team watches: open alerts, their evidence, traffic, pages.
-
-    Example: culdesac board --from culdesac-out --port 9650
-    """
-    from agents.board import run_board
-
-    run_board(_settings(settings, kafka=kafka), folder, host, port, token_file)
+    show_alerts(settings_of(settings, kafka=kafka), folder, follow, as_json)
 
 
 @app.command()
@@ -166,38 +103,10 @@ def decide(
     if duration is not None and action != "mute":
         raise typer.BadParameter("only a mute has an end", param_hint="--for")
     mute_ms = None if duration is None else int(_duration("--for", duration) * 1000)
-    loaded = _settings(settings, kafka=kafka)
+    loaded = settings_of(settings, kafka=kafka)
     note = decision_of(alert_id, action, by, why, mute_ms, site or loaded.streams.site)
     send_note(loaded, "alert-decisions", alert_id, note)
-    _say(f"Sent: {action} {alert_id}. If it can't be acted on, rejected-events says why.")
-
-
-@app.command()
-def notify(
-    file: Annotated[Path, typer.Argument(help="TOML file of receivers and routes.")],
-    trial: Annotated[
-        bool, typer.Option("--trial", help="Tell every receiver of a made-up alert once, without Kafka.")
-    ] = False,
-    from_beginning: Annotated[
-        bool, typer.Option("--from-beginning", help="A new route also tells of all alerts that are there.")
-    ] = False,
-    metrics_port: Annotated[
-        int | None, typer.Option(min=0, max=65_535, help="Show /metrics there; default: not at all.")
-    ] = None,
-    kafka: Kafka = None,
-    settings: SettingsFile = None,
-) -> None:
-    """Tell people and programs of alerts: webhooks, Slack, e-mail, Alertmanager; until SIGTERM.
-
-    For example: culdesac notify notify.toml --trial
-    """
-    from agents.notify import run_notify, show_trial
-    from agents.notify_settings import load_notify_settings
-
-    wanted = load_notify_settings(file)
-    if trial:
-        raise typer.Exit(show_trial(wanted))
-    raise typer.Exit(run_notify(_settings(settings, kafka=kafka), wanted, from_beginning, metrics_port))
+    say(f"Sent: {action} {alert_id}. If it can't be acted on, rejected-events says why.")
 
 
 @app.command()
@@ -215,10 +124,10 @@ def deploy_marker(
     from agents.notes import deploy_of, send_note
 
     at_ms = None if at is None else _time("--at", at)
-    loaded = _settings(settings, kafka=kafka)
+    loaded = settings_of(settings, kafka=kafka)
     shop = site or loaded.streams.site
     send_note(loaded, "deploys", shop, deploy_of(version, at_ms, by, note, url, shop))
-    _say(f"Sent: deploy {version} of {shop}.")
+    say(f"Sent: deploy {version} of {shop}.")
 
 
 @app.command()
@@ -246,17 +155,17 @@ def replay(
     from agents.foreign_files import choose_form, tell
     from agents.progress import Bars
 
-    first = _settings(settings)
+    first = settings_of(settings)
     if diff is not None:
         from agents.differences_view import show_differences
         from agents.replay_differences import compare_files
 
-        chosen = choose_form(form, map_file, paths, _say)
+        chosen = choose_form(form, map_file, paths, say)
         with Bars() as bars:
-            differences = compare_files(paths, diff, out, first, chosen, bars, _say)
-        differences |= tell(chosen, _say)
+            differences = compare_files(paths, diff, out, first, chosen, bars, say)
+        differences |= tell(chosen, say)
         if as_json:
-            _print(differences)
+            print_json(differences)
         else:
             show_differences(differences)
         return
@@ -265,12 +174,12 @@ def replay(
 
     if out is None:
         raise OutputError("Missing option '--out': name a folder for the results; only --diff needs none")
-    chosen = choose_form(form, map_file, paths, _say)
+    chosen = choose_form(form, map_file, paths, say)
     with Bars() as bars:
-        summary = replay_files(paths, out, first, chosen, bars, _say)
-    summary |= tell(chosen, _say)
+        summary = replay_files(paths, out, first, chosen, bars, say)
+    summary |= tell(chosen, say)
     if as_json:
-        _print(summary)
+        print_json(summary)
     else:
         show_summary(summary)
 
@@ -295,15 +204,15 @@ def publish(
     from agents.progress import Bars
     from agents.publishing import publish_files
 
-    loaded = _settings(settings, kafka=kafka)
-    chosen = choose_form(form, map_file, paths, _say)
+    loaded = settings_of(settings, kafka=kafka)
+    chosen = choose_form(form, map_file, paths, say)
     with Bars() as bars:
         report = publish_files(paths, loaded, chosen, rate, end, bars)
-    report |= tell(chosen, _say)
+    report |= tell(chosen, say)
     if as_json:
-        _print(report)
+        print_json(report)
     else:
-        _say(
+        say(
             f"Sent {report['sent']:,} events in {report['seconds']:.1f} s; {report['refused']:,} could not be."
         )
 
@@ -337,7 +246,7 @@ def shop(
     config = shop_config(seed, sessions_per_hour, pages, hours, plant, start)
     if out is None and kafka is None:
         raise typer.BadParameter("say where to: --out FOLDER or --kafka HOST:PORT", param_hint="--out")
-    run_shop(config, out, _settings(settings, kafka=kafka) if kafka else None, speed, quick_hours, _say)
+    run_shop(config, out, settings_of(settings, kafka=kafka) if kafka else None, speed, quick_hours, say)
 
 
 @app.command()
@@ -358,8 +267,8 @@ def topics(
     from agents.topics_view import show_topics
 
     if acls:
-        raise typer.Exit(show_grants(_settings(settings, kafka=kafka), as_json))
-    raise typer.Exit(show_topics(_settings(settings, kafka=kafka), create, check, as_json))
+        raise typer.Exit(show_grants(settings_of(settings, kafka=kafka), as_json))
+    raise typer.Exit(show_topics(settings_of(settings, kafka=kafka), create, check, as_json))
 
 
 @app.command()
@@ -374,6 +283,9 @@ app.command(name="map")(map_columns)
 app.command()(adapt)
 
 
+app.command()(collect)
+app.command()(board)
+app.command()(notify)
 def _duration(option: str, text: str) -> float:
     """Seconds of a duration on the command line."""
     from agents.durations import parse_duration
@@ -417,7 +329,7 @@ def main() -> NoReturn:
         line = _line(error)
         if line is None:
             raise
-        _say(f"culdesac: {line}")
+        say(f"culdesac: {line}")
         code = 2
     sys.exit(code if isinstance(code, int) else 0)
 
