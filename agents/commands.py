@@ -12,6 +12,7 @@ import typer
 
 from agents.adapter_commands import Map, adapt, map_columns
 from agents.options import Json, Kafka, SettingsFile, print_json, say, settings_of
+from agents.service_commands import board, collect, notify
 
 app = typer.Typer(
     name="culdesac",
@@ -286,6 +287,8 @@ app.command()(adapt)
 app.command()(collect)
 app.command()(board)
 app.command()(notify)
+
+
 def _duration(option: str, text: str) -> float:
     """Seconds of a duration on the command line."""
     from agents.durations import parse_duration
