@@ -62,7 +62,7 @@ class SegmentArchive(Adapter):
         # The timestamp of an archive has been put right by the clock of Segment.
         message.timestamp = message.timestamp or message.original_timestamp or message.sent_at
         message.sent_at = None
-        if message.timestamp is None:
+        if message.timestamp is None and message.type in ("page", "track", "identify"):
             raise RawError("schema_violation", "no `timestamp`")
         archived = _Archived(f"segment-{digest(raw.decode(errors='replace'))}")
         collect_segment(message, archived, raw)
