@@ -121,6 +121,7 @@ class Pages:
                 self._render("alerts", rows=[row.html for row in rows.values()], all=len(shown)),
             ),
             **rows,
+            "undelivered": self._part("undelivered", notices=board.undelivered(site)),
             "over": self._part("over", over=over),
             "driving": self._part("driving", driving=driving[:DRIVING_SHOWN], all=len(driving)),
         }

@@ -20,7 +20,11 @@ from streams.replay import Replay
 from streams.stages import Output
 from streams.summaries import Summary
 
-OUTPUTS = tuple(name for name, topic in TOPICS.items() if topic.partitions_of == "outputs")
+OUTPUTS = tuple(
+    name
+    for name, topic in TOPICS.items()
+    if topic.partitions_of == "outputs" and name != "undelivered-notices"  # a replay tells nobody
+)
 """Topics whose records a replay writes, each into a file of that name."""
 
 

@@ -14,6 +14,7 @@ from schemas.decoding import RejectedError, decode_input
 from schemas.page_scores import PageScore
 from schemas.purchase_associations import PurchaseAssociation
 from schemas.timestamps import UtcTime, parse_time
+from schemas.undelivered_notices import UndeliveredNotice
 from streams.board_histories import History
 from streams.board_traffic import Traffic
 from streams.board_visits import MAX_STEPS, Visit, Visits
@@ -24,14 +25,16 @@ TOPICS = (
     "page-scores",
     "purchase-associations",
     "alert-decisions",
+    "undelivered-notices",
     "sessions",
     "enriched-page-views",
 )
 """Topics that it reads, those first that matter most."""
 TAIL_TOPICS = frozenset({"sessions", "enriched-page-views"})
 """Of these the end is enough: they show what goes on now."""
-MAX_ALERTS, MAX_PAGES = 2_000, 20_000
-"""More are not kept: alerts that were over first go first, and pages beyond are counted as left out."""
+MAX_ALERTS, MAX_PAGES, MAX_NOTICES = 2_000, 20_000, 100
+"""More are not kept: alerts that were over first go first, pages beyond are counted as left out, and of notices the
+first ones go."""
 OVER = frozenset({"withdrawn", "dismissed", "resolved"})
 
 
@@ -78,6 +81,7 @@ _DECODERS: dict[str, Any] = {
     "dead-end-alerts": msgspec.json.Decoder(DeadEndAlert),
     "page-scores": msgspec.json.Decoder(PageScore),
     "purchase-associations": msgspec.json.Decoder(PurchaseAssociation),
+    "undelivered-notices": msgspec.json.Decoder(UndeliveredNotice),
     "sessions": msgspec.json.Decoder(SeenSession),
     "enriched-page-views": msgspec.json.Decoder(SeenView),
 }
@@ -118,6 +122,7 @@ class Board:
         self._histories: dict[tuple[str, str], History] = {}
         self._credits: dict[tuple[str, str], PurchaseAssociation] = {}
         self._placebos: dict[str, PurchaseAssociation] = {}
+        self._notices: dict[str, UndeliveredNotice] = {}
 
     def take(self, topic: str, value: bytes | None) -> bool:
         """Take a record in; tell whether it changed anything. What can't be read is counted, and left out."""
@@ -175,6 +180,12 @@ class Board:
         """Give the made-up page that does nothing: what is behind it is not known to be better."""
         return self._placebos.get(site)
 
+    def undelivered(self, site: str | None = None, number: int = 5) -> list[UndeliveredNotice]:
+        """Notices of which somebody should have been told and was not, the latest first."""
+        found = [notice for notice in self._notices.values() if site is None or notice.site == site]
+        found.sort(key=lambda notice: (notice.undelivered_at, notice.id), reverse=True)
+        return found[:number]
+
     def scores(self, site: str | None = None, text: str = "") -> list[PageScore]:
         """Pages whose address contains a text, those that lose most first."""
         text = text.casefold()
@@ -213,6 +224,8 @@ class Board:
             return self._alert(record)
         if isinstance(record, PageScore):
             return self._score(record)
+        if isinstance(record, UndeliveredNotice):
+            return self._notice(record)
         return self._credit(record)
 
     def _alert(self, alert: DeadEndAlert) -> bool:
@@ -237,6 +250,15 @@ class Board:
         if len(self._decisions) > MAX_ALERTS:
             del self._decisions[next(iter(self._decisions))]
         return True
+
+    def _notice(self, notice: UndeliveredNotice) -> bool:
+        is_news = self._notices.get(notice.id) != notice
+        self._notices[notice.id] = notice
+        if len(self._notices) > MAX_NOTICES:
+            del self._notices[
+                min(self._notices.values(), key=lambda other: (other.undelivered_at, other.id)).id
+            ]
+        return is_news
 
     def _score(self, score: PageScore) -> bool:
         key = score.site, score.page

@@ -106,6 +106,13 @@ def folder_records() -> Records:
         )
         credited = {"scope": "page", "value": text, "site": text, "id": f"x{number}"}
         found.append(("purchase-associations", hostile(credit, text) | credited))
+        notice = {
+            "schema": "undelivered-notices/1", "id": f"x{number}", "alert_id": f"x{number}", "alert_revision": 1,
+            "status": "opened", "site": text[:256], "route": "r", "receiver": text[:128], "kind": "slack",
+            "reason": "refused", "detail": text[:256], "attempts": 1,
+            "undelivered_at": "2026-03-01T12:00:00.000Z",
+        }  # fmt: skip
+        found.append(("undelivered-notices", notice))
         visit = {"session_id": f"x{number}", "site": text, "pages": [text, "x", text]}
         found.append(("sessions", hostile(session, text) | visit))
     for number in range(1_000):
@@ -148,6 +155,13 @@ def ask(
 
 
 FORM = "application/x-www-form-urlencoded"
+
+
+def test_who_was_not_told_of_an_alert_is_seen(url: str) -> None:
+    page = ask(url, "/")[2].decode()
+    assert "Somebody was not told" in page
+    assert '<a href="/alerts/x0">' in page
+    assert "Somebody was not told" not in ask(url, "/?site=big.example")[2].decode()
 
 
 @needs_chromium

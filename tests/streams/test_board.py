@@ -262,3 +262,26 @@ def test_times_are_those_of_events() -> None:
     board = filled(("enriched-page-views", encoded(occurred_at=format_ms(90_000), site="shop")))
     assert board.traffic.newest_ms("shop") == 60_000
     assert board.traffic.newest_ms("other") is None
+
+
+def notice(number: int, at: str = NOON, **changes: Any) -> tuple[str, bytes]:
+    fields: dict[str, Any] = {
+        "schema": "undelivered-notices/1", "id": f"team.a.{number}", "alert_id": "a", "alert_revision": number,
+        "status": "opened", "site": "shop", "route": "team", "receiver": "chat", "kind": "slack",
+        "reason": "refused", "detail": "HTTP 404", "attempts": 1, "undelivered_at": at,
+    }  # fmt: skip
+    return "undelivered-notices", encoded(**fields | changes)
+
+
+def test_who_was_not_told_is_known_once_and_the_latest_first() -> None:
+    board = Board()
+    assert board.take(*notice(1))
+    assert board.take(*notice(2, LATER))
+    assert not board.take(*notice(1)), "it came twice"
+    assert [one.alert_revision for one in board.undelivered("shop")] == [2, 1]
+    assert board.undelivered("elsewhere") == []
+    for number in range(3, module.MAX_NOTICES + 3):
+        board.take(*notice(number, LATER))
+    kept = {one.alert_revision for one in board.undelivered(number=1_000)}
+    assert len(kept) == module.MAX_NOTICES
+    assert 1 not in kept

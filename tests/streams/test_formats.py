@@ -23,7 +23,7 @@ STAGES = {
 LAYOUTS: Mapping[str, tuple[int, str]] = {
     "sessions": (6, "67acbd16aad9"),
     "customers": (1, "4e19ebadcd78"),
-    "pages": (8, "5029c8c950f4"),
+    "pages": (8, "aae4c66f18d2"),
     "models": (3, "5bfc70ddffe5"),
 }
 """Stage to the number of its format and a digest of its layout."""
