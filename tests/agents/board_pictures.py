@@ -63,7 +63,7 @@ def main() -> None:
         while urlopen(f"{url}/healthz").read() != b"ok\n":
             time.sleep(0.2)
         for file in draw(browser, url, PICTURES):
-            print(file.relative_to(ROOT), file.stat().st_size)  # noqa: T201
+            print(file.relative_to(ROOT), file.stat().st_size)  # noqa: T201  # a command: it says what it has drawn
 
 
 if __name__ == "__main__":

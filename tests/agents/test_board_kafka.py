@@ -115,6 +115,7 @@ def test_an_alert_comes_is_acknowledged_in_one_tab_seen_in_another_and_resolved(
     pressed_at = time.monotonic()
     tab.get_by_role("button", name="Acknowledge").click()
     expect(alert(watching)).to_contain_text("Acknowledged by Ann: <b>looking</b>", timeout=LIMIT_MS)
+    # A figure to be read with -s: no test depends on the clock's speed.
     print(f"seen in the other tab {time.monotonic() - pressed_at:.2f} s after the click")  # noqa: T201
     expect(tab.locator("#answer")).to_contain_text("Sent: acknowledge, by Ann", timeout=LIMIT_MS)
     [decision] = bench.decisions()
@@ -197,6 +198,7 @@ def test_an_update_among_a_hundred_alerts_changes_few_nodes(bench: Bench, browse
     bench.put(("dead-end-alerts", many[50] | {"revision": last["revision"] + 1, "exits": 9_999}))
     expect(alert(page, "many.example/50")).to_contain_text("9,999 of", timeout=LIMIT_MS)
     changed, longest_ms = page.evaluate("[window.changed, window.longest]")
+    # The same: a figure to be read.
     print(f"an update among 100 alerts: {changed} nodes, longest task {longest_ms:.0f} ms")  # noqa: T201
     assert 0 < changed < 100  # the page has some 1,500: a row is swapped, and not the list
     assert_clean(page)
