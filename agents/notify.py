@@ -11,7 +11,7 @@ import random
 import signal
 import sys
 import time
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
@@ -32,7 +32,7 @@ from schemas.dead_end_alerts import DeadEndAlert
 from schemas.timestamps import format_ms
 from schemas.topics import partition
 from schemas.undelivered_notices import ReceiverKind, UndeliveredNotice
-from streams.notice_routes import Route
+from streams.notice_routes import Route, Unheard
 
 ALERTS, UNDELIVERED = "dead-end-alerts", "undelivered-notices"
 FIRST_PAUSE_S, MOST_PAUSE_S = 1.0, 60.0
@@ -110,16 +110,20 @@ class Teller:
         self._clock = clock
         self._told: OrderedDict[str, None] = OrderedDict()
 
-    async def take(self, session: aiohttp.ClientSession, value: bytes | None) -> bool:
-        """Handle a record of the topic; False: it is time to stop, and the record is still to be handled."""
+    async def take(self, session: aiohttp.ClientSession, value: bytes | None, unheard: Unheard) -> bool:
+        """Handle a record of the topic; False: it is time to stop, and the record is still to be handled.
+
+        `unheard` is that of the record's partition.
+        """
         try:
             alert = _decode(value or b"")
         except (ValueError, RecursionError):
             # Nobody but the worker writes there; whoever did has to be found, and others are to be told meanwhile.
             metrics.notices.labels(self._kind, "unreadable").inc()
+            _say(f"route {self.route.name}: passed over a record of {ALERTS} that is no alert")
             return True
         name = notice_id(alert)
-        if not self.route.wants(alert) or name in self._told:
+        if not self.route.wants(alert, unheard) or name in self._told:
             metrics.notices.labels(self._kind, "left_out").inc()
             return True
         while self.route.quiet is not None and (quiet_s := self.route.quiet.wait_s(self._clock())) > 0:
@@ -178,19 +182,30 @@ class Teller:
         _say(f"route {self.route.name}: {answer.why}: notice {name} was not delivered, see {UNDELIVERED}")
 
 
-class _FirstTime(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
-    """Begins at the end where the group has never committed: nobody wants to hear of last month."""
+class _Places(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
+    """Where a route goes on in each partition, and of what it has not told yet.
 
-    def __init__(self, consumer: AIOKafkaConsumer) -> None:
+    Where its group has never committed it begins at the end: nobody wants to hear of last month.
+    """
+
+    def __init__(self, consumer: AIOKafkaConsumer, from_beginning: bool) -> None:
         self._consumer = consumer
+        self._from_beginning = from_beginning
+        self.unheard: dict[TopicPartition, Unheard] = defaultdict(Unheard)
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Do nothing: each notice is committed when it was told."""
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        """Commit the end of what is new."""
-        new = [tp for tp in assigned if await self._consumer.committed(tp) is None]
-        if new:
+        """Read what was committed, and commit the end of what is new."""
+        partitions = list(assigned)
+        # The consumer's own `committed` leaves out what stands beside the offset.
+        found = await self._consumer._coordinator.fetch_committed_offsets(partitions)
+        places = {tp: place for tp, place in found.items() if place.offset >= 0}
+        self.unheard.clear()
+        self.unheard.update((tp, Unheard(place.metadata)) for tp, place in places.items())
+        new = [tp for tp in partitions if tp not in places]
+        if new and not self._from_beginning:
             ends = await self._consumer.end_offsets(new)
             for tp, end in ends.items():
                 self._consumer.seek(tp, end)
@@ -251,16 +266,19 @@ async def notify(
                     client_id=f"culdesac-notify-{route.name}",
                     **security.arguments(),
                 )
-                consumer.subscribe(
-                    [prefix + ALERTS], listener=None if from_beginning else _FirstTime(consumer)
-                )
-                group.create_task(_follow(consumer, teller, session, stop))
+                places = _Places(consumer, from_beginning)
+                consumer.subscribe([prefix + ALERTS], listener=places)
+                group.create_task(_follow(consumer, places, teller, session, stop))
     finally:
         await producer.stop()
 
 
 async def _follow(
-    consumer: AIOKafkaConsumer, teller: Teller, session: aiohttp.ClientSession, stop: asyncio.Event
+    consumer: AIOKafkaConsumer,
+    places: _Places,
+    teller: Teller,
+    session: aiohttp.ClientSession,
+    stop: asyncio.Event,
 ) -> None:
     await consumer.start()
     try:
@@ -269,16 +287,17 @@ async def _follow(
             fetched: dict[TopicPartition, list[Any]] = await consumer.getmany(timeout_ms=POLL_MS)
             for tp, records in fetched.items():
                 for record in records:
-                    if not await teller.take(session, record.value):
+                    unheard = places.unheard[tp]
+                    if not await teller.take(session, record.value, unheard):
                         return
-                    await _commit(consumer, tp, record.offset + 1)
+                    await _commit(consumer, tp, record.offset + 1, unheard)
     finally:
         await consumer.stop()
 
 
-async def _commit(consumer: AIOKafkaConsumer, tp: TopicPartition, offset: int) -> None:
+async def _commit(consumer: AIOKafkaConsumer, tp: TopicPartition, offset: int, unheard: Unheard) -> None:
     try:
-        await consumer.commit({tp: offset})
+        await consumer.commit({tp: (offset, unheard.text)})
     except KafkaError as error:
         # Somebody else has the partition now, or the broker is away: a notice may be told twice, none is lost.
         _say(f"commit failed: {type(error).__name__}")

@@ -16,6 +16,7 @@ import uuid
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from decimal import Decimal
 from email import policy
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -142,6 +143,9 @@ class Desk:
         with self.running(wanted):
             wait_for(lambda: all(None not in self.committed(route) for route in wanted.routes))
 
+    def write_nonsense(self) -> None:
+        self._producer.send(self.settings.topic_prefix + "dead-end-alerts", b"[]", partition=1).get(30)
+
     def committed(self, route: Route) -> list[int | None]:
         group = f"{self.settings.app_id}-notify-{route.name}"
         consumer = KafkaConsumer(
@@ -260,10 +264,25 @@ def test_what_comes_while_it_is_down_is_told_when_it_is_up_again_and_nothing_els
     assert hook.ids() == ["a.1", "a.2", "b.1"]
 
 
-def test_what_is_refused_or_takes_too_long_is_said_so_and_holds_nothing_up(desk: Desk, hook: Hook) -> None:
+def test_what_costs_more_after_a_restart_is_told_then(desk: Desk, hook: Hook) -> None:
+    wanted = routes(webhook("team", hook), least_money=Decimal(100))
+    with desk.running(wanted, from_beginning=True):
+        desk.write("a", 1, "opened", money_at_stake="20")
+        desk.write("z", 1, "opened", money_at_stake="100")
+        wait_for(lambda: hook.ids() == ["z.1"])
+        wait_for(lambda: desk.committed(wanted.routes[0])[1] == 2)
+    with desk.running(wanted, from_beginning=True):
+        desk.write("a", 2, "updated", money_at_stake="150")
+        wait_for(lambda: "a.2" in hook.ids())
+
+
+def test_what_is_refused_or_takes_too_long_is_said_so_and_holds_nothing_up(
+    desk: Desk, hook: Hook, capsys: pytest.CaptureFixture[str]
+) -> None:
     wanted = routes(webhook("team", hook), give_up_s=2.0)
     hook.answers = [404, *[500] * 1_000]
     with desk.running(wanted, from_beginning=True):
+        desk.write_nonsense()
         desk.write("a", 1, "opened")
         wait_for(lambda: hook.asked == 1)
         desk.write("a", 2, "confirmed")
@@ -278,6 +297,7 @@ def test_what_is_refused_or_takes_too_long_is_said_so_and_holds_nothing_up(desk:
     assert (by_revision[2]["reason"], by_revision[2]["detail"]) == ("gave_up", "HTTP 500")
     assert by_revision[2]["attempts"] > 1
     assert hook.url not in json.dumps(list(by_revision.values()))
+    assert "passed over a record of dead-end-alerts that is no alert" in capsys.readouterr().err
 
 
 def test_in_quiet_hours_nobody_is_told_and_afterwards_he_is(desk: Desk, hook: Hook) -> None:

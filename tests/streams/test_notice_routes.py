@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import schemas
 from schemas.dead_end_alerts import DeadEndAlert
-from streams.notice_routes import Route, quiet_hours
+from streams.notice_routes import Route, Unheard, quiet_hours
 
 MINIMAL = Path(schemas.__file__).parent / "examples/dead-end-alerts/valid-opened.json"
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -60,7 +60,34 @@ def route(**fields: Any) -> Route:
     ],
 )
 def test_what_a_route_wants(fields: dict[str, Any], of: dict[str, Any], wanted: bool) -> None:
-    assert route(**fields).wants(alert(**of)) is wanted
+    assert route(**fields).wants(alert(**of), Unheard()) is wanted
+
+
+def test_what_begins_with_little_at_stake_is_told_when_there_is_more_and_its_end_only_then() -> None:
+    dear, unheard = route(least_money=Decimal(100)), Unheard()
+
+    def told(name: str, *changes: tuple[str, str]) -> list[str]:
+        found = [(status, alert(alert_id=name, status=status, money_at_stake=at)) for status, at in changes]
+        return [status for status, change in found if dear.wants(change, unheard)]
+
+    grows = (("opened", "20"), ("updated", "99"), ("updated", "100"), ("updated", "300"), ("resolved", "40"))
+    assert told("grows", *grows) == ["updated", "resolved"]
+    assert told("stays", ("opened", "20"), ("confirmed", "30"), ("resolved", "30")) == []
+    assert told("falls", ("opened", "200"), ("updated", "30"), ("resolved", "30")) == ["opened", "resolved"]
+    assert told("again", ("opened", "200"), ("resolved", "30"), ("reopened", "30"), ("resolved", "30")) == [
+        "opened",
+        "resolved",
+    ]
+    assert unheard.text == ""
+
+
+def test_what_is_not_told_yet_keeps_to_what_kafka_keeps_beside_an_offset() -> None:
+    unheard = Unheard()
+    for number in range(1_000):
+        unheard.add(f"{number:016}")
+    assert len(unheard.text) <= 4_000
+    assert not unheard.discard(f"{0:016}"), "the oldest is forgotten"
+    assert Unheard(unheard.text).discard(f"{999:016}")
 
 
 def test_quiet_hours_are_those_of_the_clock_on_the_wall() -> None:
