@@ -26,9 +26,13 @@ def map_columns(
     force: Annotated[bool, typer.Option("--force", help="Write --out anew if it is there.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Propose a map for a CSV file: which column is what; and show what would come of it.
+    """Propose a map for a CSV file: which column is what.
 
-    Example: culdesac map orders.csv --out map.toml, read the map, then culdesac replay orders.csv --map map.toml.
+    It shows what would come of it.
+
+    Read the map, mend it, then replay by it: culdesac replay FILE --map MAP.
+
+    Example: culdesac map orders.csv --out map.toml
     """
     from agents.mapping import map_file as try_map
     from agents.mapping import show_report, write_map
@@ -55,7 +59,9 @@ def adapt(
     settings: SettingsFile = None,
     as_json: Json = False,
 ) -> None:
-    """Read raw records of another format from a topic, and write them to the input topics, until SIGTERM.
+    """Turn raw records of a topic into ours, until SIGTERM.
+
+    Another format is read from a topic of yours, and written to the input topics.
 
     Example: culdesac adapt --format snowplow --from-topic enriched-good --kafka localhost:9092
     """

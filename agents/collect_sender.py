@@ -21,7 +21,7 @@ from agents import collect_metrics
 from agents.security import OPEN, Security
 from agents.sending import MAX_BATCH_BYTES
 from agents.topics import TopicError, partition_counts
-from schemas.timestamps import format_ms
+from schemas.cloud_events import envelope
 from schemas.topics import partition
 from streams.collected import REJECTED, TOPICS, CollectedRecord
 
@@ -30,6 +30,8 @@ OVERHEAD_BYTES: Final = 512
 TRY_AGAIN_S: Final = 0.5
 REQUEST_S: Final = 30.0
 """How long the client library waits for an answer of a broker before it asks again."""
+
+SOURCE: Final = "/culdesac/collector"
 
 log = logging.getLogger(__name__)
 
@@ -245,7 +247,7 @@ class CollectSender:
         while queue:
             record = queue[0].record
             key = record.key.encode("utf-8", "replace") or None
-            headers = _envelope(record, now_ms) if record.topic == REJECTED else []
+            headers = envelope(REJECTED, SOURCE, record.key, 1, now_ms) if record.topic == REJECTED else []
             added = batch.append(timestamp=now_ms, key=key, value=record.value, headers=headers)
             # A batch takes its first record whatever its size; ours keep to 256 KiB.
             if added is None:
@@ -263,15 +265,3 @@ class CollectSender:
         if taken:
             for topic, number in topics.items():
                 collect_metrics.records.labels(topic).inc(number)
-
-
-def _envelope(record: CollectedRecord, now_ms: int) -> list[tuple[str, bytes]]:
-    """CloudEvents headers in binary mode: what we write for others has them."""
-    return [
-        ("ce_specversion", b"1.0"),
-        ("ce_id", f"{record.key}:1".encode()),
-        ("ce_type", b"culdesac.rejected-events"),
-        ("ce_source", b"/culdesac/collector"),
-        ("ce_time", format_ms(now_ms).encode()),
-        ("content-type", b"application/json"),
-    ]

@@ -13,11 +13,11 @@ import typer
 from agents.adapter_commands import Map, adapt, map_columns
 from agents.options import Json, Kafka, SettingsFile, print_json, say, settings_of
 from agents.service_commands import board, collect, notify
+from agents.setup_commands import contracts, doctor, init, topics
 
 app = typer.Typer(
     name="culdesac",
     help="Finds the pages where visitors give up, from clickstreams on Kafka or in files.",
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -38,7 +38,6 @@ Site = Annotated[str | None, typer.Option(help="Shop that it belongs to; by defa
 Seed = Annotated[int, typer.Option(help="Another seed, another shop.")]
 
 
-@app.command()
 def demo(
     duration: Annotated[
         str, typer.Option("--for", help="How long traffic runs, such as 60s or 5m.")
@@ -49,22 +48,28 @@ def demo(
     sessions_per_hour: Annotated[float, typer.Option(help="Sessions an hour in the shop.")] = 300.0,
     seed: Seed = 7,
 ) -> None:
-    """Show it at work: a real Kafka, a worker, and a made-up shop with pages that break."""
+    """Show it at work on a made-up shop with pages that break.
+
+    It starts a real Kafka, a worker and the board by itself, and clears everything away.
+
+    Example: culdesac demo --for 120s
+    """
     from agents.demo import run_demo
 
     raise typer.Exit(run_demo(_duration("--for", duration), speed, sessions_per_hour, seed))
 
 
-@app.command()
 def worker(settings: SettingsFile = None, kafka: Kafka = None) -> None:
-    """Run the stages on your Kafka, until SIGTERM."""
+    """Run the stages on your Kafka, until SIGTERM.
+
+    Example: culdesac worker --settings culdesac.toml
+    """
     from agents.worker import run_worker
 
     logging.getLogger("aiokafka").setLevel(logging.NOTSET)
     run_worker(settings_of(settings, kafka=kafka))
 
 
-@app.command()
 def alerts(
     follow: Annotated[bool, typer.Option(help="Go on, and show alerts as they open and change.")] = False,
     kafka: Kafka = None,
@@ -72,13 +77,15 @@ def alerts(
     settings: SettingsFile = None,
     as_json: Json = False,
 ) -> None:
-    """List dead-end alerts, from Kafka or from a folder that replay wrote."""
+    """List dead-end alerts, from Kafka or a replay's folder.
+
+    Example: culdesac alerts --follow --kafka localhost:9092
+    """
     from agents.alerts import show_alerts
 
     show_alerts(settings_of(settings, kafka=kafka), folder, follow, as_json)
 
 
-@app.command()
 def decide(
     alert_id: Annotated[str, typer.Argument(help="Id of the alert, as culdesac alerts shows it.")],
     action: Annotated[
@@ -98,7 +105,10 @@ def decide(
     kafka: Kafka = None,
     settings: SettingsFile = None,
 ) -> None:
-    """Answer an alert: say what is to become of it."""
+    """Answer an alert: say what is to become of it.
+
+    Example: culdesac decide 3f2a9c0d1b4e5f60 mute --for 4h --by Ann
+    """
     from agents.notes import decision_of, send_note
 
     if duration is not None and action != "mute":
@@ -110,7 +120,6 @@ def decide(
     say(f"Sent: {action} {alert_id}. If it can't be acted on, rejected-events says why.")
 
 
-@app.command()
 def deploy_marker(
     version: Annotated[str, typer.Argument(help="What was deployed.")],
     at: Annotated[str | None, typer.Option(help="When, as 2026-03-01T12:00:00Z; by default now.")] = None,
@@ -121,7 +130,12 @@ def deploy_marker(
     kafka: Kafka = None,
     settings: SettingsFile = None,
 ) -> None:
-    """Say that a version was deployed, so that alerts can show it beside what broke then."""
+    """Say that a version of the shop was deployed.
+
+    Alerts show it beside what broke then.
+
+    Example: culdesac deploy-marker 2026.3.1 --note "new size table"
+    """
     from agents.notes import deploy_of, send_note
 
     at_ms = None if at is None else _time("--at", at)
@@ -131,7 +145,6 @@ def deploy_marker(
     say(f"Sent: deploy {version} of {shop}.")
 
 
-@app.command()
 def replay(
     paths: Paths,
     out: Annotated[
@@ -152,7 +165,10 @@ def replay(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Carry the same stages over files, without Kafka."""
+    """Carry the same stages over files, without Kafka.
+
+    Example: culdesac replay access.log --out culdesac-out
+    """
     from agents.foreign_files import choose_form, tell
     from agents.progress import Bars
 
@@ -185,7 +201,6 @@ def replay(
         show_summary(summary)
 
 
-@app.command()
 def publish(
     paths: Paths,
     kafka: Kafka = None,
@@ -200,7 +215,10 @@ def publish(
     settings: SettingsFile = None,
     as_json: Json = False,
 ) -> None:
-    """Send files of events to Kafka, in the order of their times."""
+    """Send files of events to Kafka, by their times.
+
+    Example: culdesac publish events/ --end --kafka localhost:9092
+    """
     from agents.foreign_files import choose_form, tell
     from agents.progress import Bars
     from agents.publishing import publish_files
@@ -218,7 +236,6 @@ def publish(
         )
 
 
-@app.command()
 def shop(
     seed: Seed = 7,
     sessions_per_hour: Annotated[float, typer.Option(help="Sessions an hour.")] = 600.0,
@@ -241,7 +258,12 @@ def shop(
     ] = 0.0,
     settings: SettingsFile = None,
 ) -> None:
-    """Make up the traffic of a shop, as files or to Kafka, with the truth about its faults beside it."""
+    """Make up the traffic of a shop, as files or to Kafka.
+
+    The truth about its faults is written beside it.
+
+    Example: culdesac shop --hours 24 --plant demo --out shop
+    """
     from agents.shop_traffic import run_shop, shop_config
 
     config = shop_config(seed, sessions_per_hour, pages, hours, plant, start)
@@ -250,43 +272,31 @@ def shop(
     run_shop(config, out, settings_of(settings, kafka=kafka) if kafka else None, speed, quick_hours, say)
 
 
-@app.command()
-def topics(
-    kafka: Kafka = None,
-    create: Annotated[bool, typer.Option("--create", help="Create what is missing.")] = False,
-    check: Annotated[
-        bool, typer.Option("--check", help="Compare with Kafka; exit code 1 where work can't go on.")
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(version("culdesac"))
+        raise typer.Exit
+
+
+@app.callback()
+def _culdesac(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True),
     ] = False,
-    acls: Annotated[
-        bool, typer.Option("--acls", help="Print what a Kafka with an authorizer has to allow, to whom.")
-    ] = False,
-    settings: SettingsFile = None,
-    as_json: Json = False,
 ) -> None:
-    """Print the table of topics; create them, or compare them with Kafka."""
-    from agents.grants import show_grants
-    from agents.topics_view import show_topics
-
-    if acls:
-        raise typer.Exit(show_grants(settings_of(settings, kafka=kafka), as_json))
-    raise typer.Exit(show_topics(settings_of(settings, kafka=kafka), create, check, as_json))
+    pass
 
 
-@app.command()
-def doctor(kafka: Kafka = None, settings: SettingsFile = None, as_json: Json = False) -> None:
-    """Look for what could keep it from working, each with its mend; exit code 1 if anything is broken."""
-    from agents.doctor import examine
-
-    raise typer.Exit(examine(settings, kafka, as_json))
-
-
-app.command(name="map")(map_columns)
-app.command()(adapt)
-
-
-app.command()(collect)
-app.command()(board)
-app.command()(notify)
+for _command in (
+    demo, init, doctor, topics,
+    replay, map_columns, alerts, board,
+    worker, publish, adapt, collect, decide, deploy_marker, notify,
+    shop, contracts,
+):  # fmt: skip
+    app.command(name={map_columns: "map"}.get(_command))(_command)
 
 
 def _duration(option: str, text: str) -> float:

@@ -17,6 +17,7 @@ def sentence(error: BaseException) -> str | None:
     from agents.adapting import AdaptError
     from agents.board import BoardError
     from agents.broker import BrokerError
+    from agents.contracts import ContractError
     from agents.notes import NoteError
     from agents.publisher import PublishError
     from agents.replaying import OutputError
@@ -27,7 +28,7 @@ def sentence(error: BaseException) -> str | None:
 
     ours = (
         SettingsError, TopicError, PublishError, NoteError, OutputError, BrokerError, EventFileError, PlanError,
-        BoardError, AdaptError,
+        BoardError, AdaptError, ContractError,
     )  # fmt: skip
     if not isinstance(error, ours):
         return None

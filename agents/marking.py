@@ -113,7 +113,7 @@ class Marker:
         progress = tuple(sorted(news, key=lambda p: p.upstream))
         mark = Mark(self._upstreams, progress)
         output = Output(LOG, "", mark, "mark", int(time.time() * 1000), partition=EVERY_PARTITION)
-        targets, record = encode(output, self._partitions, b"/culdesac/marks")
+        targets, record = encode(output, self._partitions, "/culdesac/marks")
         batch: dict[tuple[str, int], list[Record]] = {target: [record] for target in targets}
         await self._sender.send(batch)
         for p in progress:

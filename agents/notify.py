@@ -28,8 +28,9 @@ from agents.notify_settings import NotifySettings
 from agents.security import security_of
 from agents.settings import SettingsError, WorkerSettings
 from agents.topics import partition_counts
+from schemas.cloud_events import envelope
 from schemas.dead_end_alerts import DeadEndAlert
-from schemas.timestamps import format_ms
+from schemas.timestamps import format_ms, parse_time
 from schemas.topics import partition
 from schemas.undelivered_notices import ReceiverKind, UndeliveredNotice
 from streams.notice_routes import Route, Unheard
@@ -244,9 +245,10 @@ async def notify(
 
     async def undelivered(notice: UndeliveredNotice) -> None:
         key = notice.alert_id.encode()
-        topic = prefix + UNDELIVERED
+        topic, at_ms = prefix + UNDELIVERED, parse_time(notice.undelivered_at)
+        headers = envelope(UNDELIVERED, "/culdesac/notify", notice.id, 1, at_ms)
         await producer.send_and_wait(
-            topic, msgspec.json.encode(notice), key, partition(key, counts[topic]), headers=[]
+            topic, msgspec.json.encode(notice), key, partition(key, counts[topic]), headers=headers
         )
 
     await producer.start()

@@ -14,7 +14,7 @@ import msgspec
 from aiokafka import AIOKafkaProducer
 
 from agents.security import OPEN, Security
-from schemas.timestamps import format_ms
+from schemas.cloud_events import envelope
 from schemas.topics import KAFKA_RECORD_BYTES, TOPICS, partition
 from streams.stages import EVERY_PARTITION, Output
 
@@ -45,24 +45,7 @@ class RecordTooLargeError(RuntimeError):
 
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
-_SPEC_VERSION = ("ce_specversion", b"1.0")
-_CONTENT_TYPE = ("content-type", b"application/json")
-
-
 _NO_HEADERS: Headers = []
-
-
-@lru_cache(maxsize=256)
-def _of_topic(topic: str, source: bytes) -> tuple[tuple[str, bytes], tuple[str, bytes]] | None:
-    """Headers that all records of a stage to a topic share; None for a topic whose records need no envelope.
-
-    Of internal records nobody but us is a reader, and there are more of them than of all others: what an envelope
-    costs to write, to store and to read again is a quarter of the whole.
-    """
-    known = TOPICS.get(topic)
-    if known is not None and known.internal:
-        return None
-    return ("ce_type", f"culdesac.{topic}".encode()), ("ce_source", source)
 
 
 @lru_cache(maxsize=4096)
@@ -71,7 +54,7 @@ def _only(topic: str, number: int) -> Sequence[tuple[str, int]]:
 
 
 def encode(
-    output: Output, partitions: Mapping[str, int], source: bytes
+    output: Output, partitions: Mapping[str, int], source: str
 ) -> tuple[Sequence[tuple[str, int]], Record]:
     """Record of an output, and the partitions that it goes to; as CloudEvents in binary mode if others may read it.
 
@@ -85,16 +68,14 @@ def encode(
         The stage, as ``/culdesac/sessions``.
     """
     topic, key = output.topic, output.key.encode()
-    shared = _of_topic(topic, source)
-    headers = _NO_HEADERS
-    if shared is not None:
-        headers = [
-            _SPEC_VERSION,
-            ("ce_id", f"{output.id}:{output.revision}".encode()),
-            *shared,
-            ("ce_time", format_ms(output.time_ms).encode()),
-            _CONTENT_TYPE,
-        ]
+    known = TOPICS.get(topic)
+    # Of internal records nobody but us is a reader, and there are more of them than of all others: what an envelope
+    # costs to write, to store and to read again is a quarter of the whole.
+    headers = (
+        _NO_HEADERS
+        if known is not None and known.internal
+        else envelope(topic, source, output.id, output.revision, output.time_ms)
+    )
     count, wanted = partitions[topic], output.partition
     if wanted is None:
         targets = _only(topic, partition(key, count))

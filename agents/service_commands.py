@@ -19,7 +19,9 @@ def collect(
     settings: SettingsFile = None,
     kafka: Kafka = None,
 ) -> None:
-    """Take events of web trackers (Segment's, Plausible's, our own JSON) to Kafka, until SIGTERM.
+    """Take events of web trackers to Kafka, until SIGTERM.
+
+    Those of Segment's and Plausible's trackers, and JSON of your own.
 
     Example: culdesac collect --sites k1=shop.example --kafka localhost:9092
     """
@@ -42,7 +44,9 @@ def board(
     kafka: Kafka = None,
     settings: SettingsFile = None,
 ) -> None:
-    """Serve the page that a team watches: open alerts, their evidence, traffic, pages.
+    """Serve the page that a team watches.
+
+    Open alerts and their evidence, traffic, pages.
 
     Example: culdesac board --from culdesac-out --port 9650
     """
@@ -65,7 +69,9 @@ def notify(
     kafka: Kafka = None,
     settings: SettingsFile = None,
 ) -> None:
-    """Tell people and programs of alerts: webhooks, Slack, e-mail, Alertmanager; until SIGTERM.
+    """Tell people and programs of alerts, until SIGTERM.
+
+    By webhooks, Slack, e-mail and Alertmanager.
 
     Example: culdesac notify notify.toml --trial
     """

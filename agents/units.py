@@ -92,7 +92,7 @@ class Unit:
         self.pending_bytes = 0
         self._outlet = outlet
         self._check = outlet.check
-        self._source = f"/culdesac/{stage}".encode()
+        self._source = f"/culdesac/{stage}"
         self._spent = metrics.stage_cpu_seconds.labels(stage)
         self._batched = metrics.batch_records.labels(stage)
         self._outbox: dict[tuple[str, int], list[Record]] = {}

