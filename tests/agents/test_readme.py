@@ -1,4 +1,4 @@
-"""Every command in the README runs, but `deploy/test`, which is what runs this."""
+"""Every command in the README and in the page on alerts runs, but `deploy/test`, which is what runs this."""
 
 from __future__ import annotations
 
@@ -19,7 +19,13 @@ from tests.agents.board_bench import served
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
-SHELL = [line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines()]
+ALERTS = (ROOT / "deploy" / "alerts.md").read_text()
+SHELL = [
+    line
+    for block in re.findall(r"```sh\n(.*?)```", README + ALERTS, re.DOTALL)
+    for line in block.splitlines()
+]
+LINKING = [ROOT / "README.md", *sorted((ROOT / "deploy").glob("*.md")), ROOT / "tests" / "data" / "README.md"]
 WITHOUT_KAFKA = [line for line in SHELL if line.startswith(".venv/bin/culdesac") and "--kafka" not in line]
 WITH_KAFKA = [line for line in SHELL if "--kafka" in line]
 SECRET = {"CULDESAC_SECRET": "not a secret, this is a test"}
@@ -48,6 +54,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_readme_names_no_command_that_no_test_runs() -> None:
     others = [line for line in SHELL if line not in WITHOUT_KAFKA and line not in WITH_KAFKA]
     assert others == ["deploy/demo --for 120s", "deploy/test"]
+
+
+@pytest.mark.parametrize("page", LINKING, ids=[page.name for page in LINKING])
+def test_links_lead_somewhere(page: Path) -> None:
+    for target, anchor in re.findall(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]*))?\)", page.read_text()):
+        file = page.parent / target if target else page
+        assert file.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", file.read_text(), re.MULTILINE)
+            slugs = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+            assert anchor in slugs, f"{target}#{anchor}"
 
 
 def test_the_commands_on_files_run(folder: Path) -> None:
