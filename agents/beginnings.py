@@ -55,9 +55,16 @@ def write_settings(
         raise SettingsError(f"{error.filename}: can't be written ({error.strerror})") from None
     told = [f"Wrote {file}. Read it, then:"]
     options = f"--settings {file}"
-    told += [f"  culdesac doctor {options}", f"  culdesac topics --create {options}", f"  culdesac worker {options}"]
+    told += [
+        f"  culdesac doctor {options}",
+        f"  culdesac topics --create {options}",
+        f"  culdesac worker {options}",
+    ]
     if notify_file is not None:
-        told += [f"Wrote {notify_file}. Name your receivers there, then:", f"  culdesac notify {notify_file} --trial"]
+        told += [
+            f"Wrote {notify_file}. Name your receivers there, then:",
+            f"  culdesac notify {notify_file} --trial",
+        ]
     return told
 
 

@@ -9,23 +9,23 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Coroutine
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import uvicorn
 
+from agents import board_metrics, metrics
 from agents.board_decisions import Decisions
 from agents.board_feed import KafkaFeed, folder_files, read_folder
 from agents.board_guard import Seal
 from agents.board_hub import Hub
 from agents.board_protocol import ImpatientProtocol
 from agents.board_server import make_app
+from agents.board_settings import MOST_TOKEN_CHARACTERS, TOKEN_CHARACTERS, BoardSettings, is_token
 from agents.settings import WorkerSettings
 
-TOKEN_CHARACTERS = 16
-"""A shorter token can be guessed."""
-MOST_TOKEN_BYTES = 4_096
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -33,21 +33,16 @@ class BoardError(Exception):
     """The board can't be served so; one line that says how to mend it."""
 
 
-def run_board(
-    settings: WorkerSettings, folder: Path | None, host: str, port: int, token_file: Path | None
-) -> None:
+def run_board(settings: WorkerSettings, folder: Path | None) -> None:
     """Serve the board until SIGTERM or SIGINT.
 
     Parameters
     ----------
     settings
-        Where Kafka is.
+        Where Kafka is, where the board is served, and what people show to come in; without that, only this machine
+        may.
     folder
         What a replay wrote, instead of Kafka; nothing can be decided there.
-    host, port
-        Where it is served; port 0: any free one.
-    token_file
-        File that holds what people show to come in. Without it, only this machine may.
 
     Raises
     ------
@@ -58,11 +53,8 @@ def run_board(
     TopicError
         Kafka can't be asked, or has no such topics.
     """
-    token = None if token_file is None else read_token(token_file)
-    if token is None and not is_loopback(host):
-        raise BoardError(
-            f"--host {host}: others could look in: name a --token-file that holds what they have to show"
-        )
+    own = settings.board
+    token = token_of(own)
     reading: Callable[[], Coroutine[Any, Any, None]]
     if folder is not None:
         files = folder_files(folder)
@@ -72,9 +64,21 @@ def run_board(
         hub = Hub("Kafka", writable=True)
         reading = KafkaFeed(hub, settings).run
     decisions = None if folder is not None else Decisions(settings)
-    with listening(host, port) as listener:
-        names = LOOPBACK | {host.casefold()} if token is None else None
-        app = make_app(hub, decisions, Seal(token), names, reading)
+    with ExitStack() as stack:
+        listener = stack.enter_context(listening(own.host, own.port))
+        if folder is None:
+            stack.callback(_measured(own, hub).close)
+        names = LOOPBACK | {own.host.casefold()} if token is None else None
+        failures: list[Exception] = []
+
+        async def reading_or_end() -> None:
+            try:
+                await reading()
+            except Exception as error:  # noqa: BLE001  # a board that reads no more must not go on as if it did
+                failures.append(error)
+                server.should_exit = True
+
+        app = make_app(hub, decisions, Seal(token), names, reading_or_end)
         logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
         config = uvicorn.Config(
             app,
@@ -92,7 +96,40 @@ def run_board(
         sys.stderr.flush()
         # The server ends itself, then raises the signal again for whoever else waits for it: nobody does.
         signal.signal(signal.SIGTERM, lambda number, frame: None)
-        uvicorn.Server(config).run(sockets=[listener])
+        server = uvicorn.Server(config)
+        server.run(sockets=[listener])
+        if failures:
+            raise failures[0]
+
+
+def _measured(own: BoardSettings, hub: Hub) -> metrics.Server:
+    try:
+        return metrics.serve(
+            own.metrics_host,
+            own.metrics_port,
+            lambda: (hub.broken is None, hub.broken or ("loading" if hub.loading else "ok")),
+            board_metrics.registry,
+        )
+    except OSError as error:
+        raise BoardError(
+            f"board metrics_port: {own.metrics_host}:{own.metrics_port}: {error.strerror}: choose another one"
+        ) from None
+
+
+def token_of(own: BoardSettings) -> str | None:
+    """Give what people have to show; None where only this machine may look in.
+
+    Raises
+    ------
+    BoardError
+        Others could look in without a token, or its file can't be used.
+    """
+    token = own.token if own.token is not None or own.token_file is None else read_token(own.token_file)
+    if token is None and not is_loopback(own.host):
+        raise BoardError(
+            f"--host {own.host}: others could look in: name a --token-file that holds what they have to show"
+        )
+    return token
 
 
 def address(listener: socket.socket) -> str:
@@ -146,12 +183,12 @@ def read_token(file: Path) -> str:
         It can't be read, or holds none that is long enough.
     """
     try:
-        token = file.read_bytes()[: MOST_TOKEN_BYTES + 1].decode().strip()
+        token = file.read_bytes()[: MOST_TOKEN_CHARACTERS + 1].decode().strip()
     except OSError as error:
         raise BoardError(f"--token-file {file}: {error.strerror}: name one that can be read") from None
     except UnicodeDecodeError:
         raise BoardError(f"--token-file {file}: is no text: write the token into it") from None
-    if not TOKEN_CHARACTERS <= len(token) <= MOST_TOKEN_BYTES or not token.isprintable():
+    if not is_token(token):
         raise BoardError(
             f"--token-file {file}: write one line of at least {TOKEN_CHARACTERS} characters into it"
         )

@@ -11,6 +11,7 @@ from pathlib import Path
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from agents import board_metrics
 from agents.board_hub import Hub
 from agents.security import security_of
 from agents.settings import WorkerSettings
@@ -140,6 +141,7 @@ class KafkaFeed:
                     for record in records:
                         self._hub.board.take(topic, record.value)
                     self._next[partition] = records[-1].offset + 1
+                    board_metrics.records.labels(topic).inc(len(records))
                 if polled:
                     self._hub.tell()
                     await asyncio.sleep(0)

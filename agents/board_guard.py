@@ -17,6 +17,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from agents import board_metrics
+
 BODY_BYTES = 16_384
 """The largest form has a note of 1,024 characters."""
 BODY_S = 3.0
@@ -155,6 +157,7 @@ class Guard:
 
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
+                board_metrics.requests.labels(f"{message['status'] // 100}xx").inc()
                 answer = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     answer[name] = value

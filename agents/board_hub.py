@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from agents import board_metrics
 from streams.board import Board
 
 
@@ -63,6 +64,7 @@ class Hub:
 
     def breaks(self, reason: str, now: str) -> None:
         """Say that nothing new comes, and why."""
+        board_metrics.connected.labels().set(0)
         if self.broken is None:
             self.broken_since = now
         if self.broken != reason:
@@ -70,7 +72,8 @@ class Hub:
             self.tell()
 
     def heals(self) -> None:
-        """Say that all is well again."""
+        """Say that all is well."""
+        board_metrics.connected.labels().set(1)
         if self.broken is not None:
             self.broken = None
             self.tell()

@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from agents import board_metrics
 from agents.board_decisions import DecisionError, Decisions
 from agents.board_guard import COOKIE, DAY_S, FormError, Guard, Seal, read_form, safe_place
 from agents.board_hub import Hub
@@ -125,11 +126,13 @@ class BoardApp:
 
         async def stream() -> AsyncIterator[dict[str, str]]:
             self._streams += 1
+            board_metrics.open_pages.labels().set(self._streams)
             try:
                 async for change in changes(self._hub, lambda: self._renderings.of(name, views[view]), sent):
                     yield change
             finally:
                 self._streams -= 1
+                board_metrics.open_pages.labels().set(self._streams)
 
         return EventSourceResponse(stream(), ping=PING_S)
 
@@ -150,7 +153,9 @@ class BoardApp:
                 raise FormError(422, f"Say what is to become of it: {', '.join(ACTIONS)}.")
             await self._decisions.send(shown.alert, action, form)
         except (FormError, DecisionError) as error:
+            board_metrics.decisions.labels("refused").inc()
             return self._answer(request, alert_id, str(error), error.status)
+        board_metrics.decisions.labels("sent").inc()
         return self._answer(request, alert_id, f"Sent: {action}, by {form['by'].strip()}.", 200)
 
     async def login(self, request: Request) -> Response:

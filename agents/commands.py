@@ -296,7 +296,7 @@ for _command in (
     worker, publish, adapt, collect, decide, deploy_marker, notify,
     shop, contracts,
 ):  # fmt: skip
-    app.command(name={map_columns: "map"}.get(_command))(_command)
+    app.command(name="map" if _command is map_columns else None)(_command)
 
 
 def _duration(option: str, text: str) -> float:

@@ -79,8 +79,14 @@ def page(made: Mapping[str, Any]) -> str:
         keep_trailing_newline=True,
     )
     groups = [
-        ("You write", [_topic(made, name) for name in made["channels"] if f"write-{name}" in made["operations"]]),
-        ("You read", [_topic(made, name) for name in made["channels"] if f"read-{name}" in made["operations"]]),
+        (
+            "You write",
+            [_topic(made, name) for name in made["channels"] if f"write-{name}" in made["operations"]],
+        ),
+        (
+            "You read",
+            [_topic(made, name) for name in made["channels"] if f"read-{name}" in made["operations"]],
+        ),
     ]
     return templates.get_template(PAGE).render(info=made["info"], groups=groups)
 
@@ -96,7 +102,9 @@ def _topic(made: Mapping[str, Any], name: str) -> dict[str, Any]:
         "address": channel["address"],
         "description": channel["description"],
         "partitions": kafka["partitions"],
-        "kept": format_duration(kept["retention.ms"]) if "retention.ms" in kept else "the last of each key, for ever",
+        "kept": format_duration(kept["retention.ms"])
+        if "retention.ms" in kept
+        else "the last of each key, for ever",
         "identity": message["x-identity"],
         "fields": parts[0].fields,
         "parts": parts[1:],
@@ -118,7 +126,12 @@ def _parts(reference: str, schemas: Mapping[str, Any]) -> list[Part]:
         schema = schemas[name]
         required = schema.get("required", [])
         fields = [
-            Field(field, type_text(one), field in required, one.get("description", "Name and version of this schema."))
+            Field(
+                field,
+                type_text(one),
+                field in required,
+                one.get("description", "Name and version of this schema."),
+            )
             for field, one in schema["properties"].items()
         ]
         found[name] = Part(name, fields)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +19,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from agents.broker import BrokerError
+from agents.doctor_findings import Finding
+from agents.doctor_services import find_ports, find_receivers, find_rights, find_watching, port_finding
 from agents.grants import commands, lacking, missing_grants
 from agents.java import find_java
 from agents.kafka_jars import jars_are_cached
@@ -37,24 +38,31 @@ SKEW_S = 5.0
 _MARKS = {"ok": "[green]ok[/]", "note": "[yellow]note[/]", "broken": "[red]broken[/]"}
 
 
-class Finding(msgspec.Struct, frozen=True):
-    """What was found of one thing; `mend` says what to do where it is not ``ok``."""
-
-    name: str
-    state: Literal["ok", "note", "broken"]
-    text: str
-    mend: str = ""
-
-
-def examine(file: Path | None, kafka: str | None, as_json: bool) -> int:
+def examine(
+    file: Path | None,
+    kafka: str | None,
+    as_json: bool,
+    notify_file: Path | None = None,
+    prometheus: str | None = None,
+) -> int:
     """Examine everything and print it; 1 if anything is broken, else 0.
 
     Parameters
     ----------
     file, kafka
         As for the worker. A Kafka that nobody named may be missing: the demo brings its own.
+    as_json
+        Whether to print JSON.
+    notify_file
+        Of `culdesac notify`, if those whom it tells are to be looked at.
+    prometheus
+        URL of a Prometheus, if it is to be asked.
     """
     findings = list(find(file, kafka))
+    if notify_file is not None:
+        findings += find_receivers(notify_file)
+    if prometheus is not None:
+        findings += find_watching(prometheus)
     if as_json:
         sys.stdout.write(json.dumps([msgspec.to_builtins(finding) for finding in findings]) + "\n")
     else:
@@ -79,9 +87,9 @@ def find(file: Path | None, kafka: str | None) -> Iterator[Finding]:
         return
     yield Finding("settings", "ok", str(file or os.environ.get(FILE_VARIABLE) or "defaults and environment"))
     yield _data_dir(settings.data_dir)
-    yield _metrics_port(settings)
-    if settings.collect.sites:
-        yield _collect_port(settings)
+    host, port = settings.metrics_host, settings.metrics_port
+    yield port_finding("metrics port", host, port, "for metrics", "a worker", "the metrics")
+    yield from find_ports(settings)
     yield from _broker(settings, settings.kafka != WorkerSettings().kafka or kafka is not None)
 
 
@@ -135,33 +143,6 @@ def _data_dir(folder: Path) -> Finding:
     )
 
 
-def _metrics_port(settings: WorkerSettings) -> Finding:
-    address = f"{settings.metrics_host}:{settings.metrics_port}"
-    try:
-        with socket.create_server((settings.metrics_host, settings.metrics_port)):
-            return Finding("metrics port", "ok", f"{address} is free")
-    except OSError as error:
-        return Finding(
-            "metrics port",
-            "note",
-            f"{address}: {error.strerror}",
-            "well if a worker runs there; else choose another metrics_port",
-        )
-
-
-def _collect_port(settings: WorkerSettings) -> Finding:
-    own = settings.collect
-    address = f"{own.host}:{own.port}"
-    try:
-        family = socket.AF_INET6 if ":" in own.host else socket.AF_INET
-        with socket.create_server((own.host, own.port), family=family):
-            text = f"{address} is free, for {len(own.sites)} site keys"
-            return Finding("collect port", "ok", text)
-    except OSError as error:
-        mend = "well if a collector runs there; else choose another port of [collect]"
-        return Finding("collect port", "note", f"{address}: {error.strerror}", mend)
-
-
 def _broker(settings: WorkerSettings, named: bool) -> Iterator[Finding]:
     try:
         states = check_topics(settings)
@@ -172,8 +153,7 @@ def _broker(settings: WorkerSettings, named: bool) -> Iterator[Finding]:
     yield Finding("broker", "ok", f"{settings.kafka} answers")
     yield _topics(states)
     yield _grants(settings)
-    if settings.collect.sites:
-        yield _collect_grants(settings)
+    yield from find_rights(settings)
     yield _clock(settings, [state for state in states if state.partitions], time.time)
 
 
@@ -193,15 +173,6 @@ def _grants(settings: WorkerSettings) -> Finding:
         return Finding("rights", "ok", "this user may do all that a worker has to")
     mend = "; ".join(commands(missing, f"User:{settings.sasl_username or '…'}", settings.kafka))
     return Finding("rights", "broken", f"this user lacks {lacking(missing)}", mend)
-
-
-def _collect_grants(settings: WorkerSettings) -> Finding:
-    missing = missing_grants(settings, "collector")
-    if not missing:
-        return Finding("collect rights", "ok", "this user may write what a collector does")
-    mend = "; ".join(commands(missing, f"User:{settings.sasl_username or '…'}", settings.kafka))
-    # A collector may well be another user than the worker that is looked at here.
-    return Finding("collect rights", "note", f"this user lacks {lacking(missing)}", mend)
 
 
 def _clock(settings: WorkerSettings, states: list[TopicState], now: Callable[[], float]) -> Finding:

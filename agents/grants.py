@@ -30,13 +30,16 @@ from streams.models import Models
 from streams.pages import Pages
 from streams.sessions import Sessions
 
-Role: TypeAlias = Literal["administrator", "worker", "publisher", "collector", "notifier", "reader", "board"]
+Role: TypeAlias = Literal[
+    "administrator", "worker", "publisher", "collector", "adapter", "notifier", "reader", "board"
+]
 Operation: TypeAlias = Literal["Read", "Write", "Create", "Describe", "DescribeConfigs"]
 ROLES: dict[Role, str] = {
     "administrator": "who runs culdesac topics --create",
     "worker": "culdesac worker and doctor",
     "publisher": "culdesac publish and shop; your own producers write the topics that they fill",
     "collector": "culdesac collect",
+    "adapter": "culdesac adapt; and Read on its raw topic and on the group culdesac-adapt-FORMAT-TOPIC",
     "notifier": "culdesac notify; and Read on a group APP_ID-notify-ROUTE for each of its routes",
     "reader": "culdesac alerts; other readers want Read on a group of their own as well",
     "board": "culdesac board",
@@ -74,7 +77,7 @@ def grants(settings: WorkerSettings, role: Role) -> list[Grant]:
     elif role == "notifier":
         wanted["dead-end-alerts"].add("Read")
         wanted["undelivered-notices"].add("Write")
-    elif role == "collector":
+    elif role in ("collector", "adapter"):
         for name in (*COLLECTED, REJECTED):
             wanted[name].add("Write")
     elif role == "reader":

@@ -34,10 +34,15 @@ def board(
     folder: Annotated[
         Path | None, typer.Option("--from", help="Folder that replay wrote, not Kafka.")
     ] = None,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0: any free one.")] = 9650,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port; 0: any free one; by default 9650.")
+    ] = None,
     host: Annotated[
-        str, typer.Option(help="Address to listen on; others than this machine's need a token.")
-    ] = ("127.0.0.1"),
+        str | None,
+        typer.Option(
+            help="Address to listen on; others than this machine's need a token. By default 127.0.0.1."
+        ),
+    ] = None,
     token_file: Annotated[
         Path | None, typer.Option(help="File that holds what people have to show to come in.")
     ] = None,
@@ -52,7 +57,8 @@ def board(
     """
     from agents.board import run_board
 
-    run_board(settings_of(settings, kafka=kafka), folder, host, port, token_file)
+    own = {"board_host": host, "board_port": port, "board_token_file": token_file}
+    run_board(settings_of(settings, kafka=kafka, **own), folder)
 
 
 def notify(

@@ -1,7 +1,8 @@
 """Settings of a worker: where it runs, and (from `streams`) what decides results.
 
-They come from a TOML file with the tables ``[worker]``, ``[streams]`` and ``[collect]``, and from the environment
-(``CULDESAC_`` and the setting's name in capitals, with ``COLLECT_`` before those of the collector), which wins.
+They come from a TOML file with the tables ``[worker]``, ``[streams]``, ``[collect]`` and ``[board]``, and from the
+environment (``CULDESAC_`` and the setting's name in capitals, of the last two as ``CULDESAC_BOARD_PORT``), which
+wins.
 Durations are written as people write them, under the setting's name without its ``_ms``: ``gap = "30m"``,
 ``CULDESAC_GAP=30m``.
 """
@@ -11,12 +12,13 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 
+from agents.board_settings import BoardSettings, board_value
 from agents.collect_settings import CollectSettings, collect_value
 from agents.durations import EXAMPLES, parse_duration
 from schemas.topics import TOPICS, PartitionCounts
@@ -29,7 +31,9 @@ FILE_VARIABLE = "CULDESAC_SETTINGS"
 SECRET_CHARACTERS = 16
 """A shorter secret can be guessed."""
 StageName = Literal["intake", "sessions", "customers", "pages", "models"]
-_TABLES = ("worker", "streams", "collect")
+_SERVICES: dict[str, Callable[[str, Any, object], Any]] = {"collect": collect_value, "board": board_value}
+"""Tables of what runs beside workers, with what converts their settings."""
+_TABLES = ("worker", "streams", *_SERVICES)
 _NOT_SETTINGS = (FILE_VARIABLE, "CULDESAC_CACHE")
 _PATHS = (
     "data_dir",
@@ -41,7 +45,7 @@ _PATHS = (
 )
 _MAY_BE_EMPTY = ("group_instance_id", "sasl_mechanism", "sasl_username", "sasl_password", *_PATHS[2:])
 """Empty is unset: in containers a variable is often there without a value."""
-_SECRETS = ("secret", "sasl_password")
+_SECRETS = ("secret", "sasl_password", "token")
 _NAME = re.compile(r"[A-Za-z0-9._-]*")
 _ADDRESSES = re.compile(r"[^\s:,]+:\d{1,5}(,[^\s:,]+:\d{1,5})*")
 
@@ -102,8 +106,8 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
         From ``DEBUG`` to ``ERROR``.
     streams
         What decides results.
-    collect
-        Of the collector.
+    collect, board
+        Of the collector and of the board.
     """
 
     kafka: str = "127.0.0.1:9092"
@@ -135,18 +139,23 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     streams: Settings = Settings()
     collect: CollectSettings = CollectSettings()
+    board: BoardSettings = BoardSettings()
 
     def topic_partitions(self) -> dict[str, int]:
         """Each topic (without prefix) with its number of partitions."""
         return {name: topic.partitions(self.partitions) for name, topic in TOPICS.items()}
 
 
-_WORKER_TYPES = {field.name: field.type for field in msgspec.structs.fields(WorkerSettings)}
-_WORKER_TYPES.pop("streams")
-_WORKER_TYPES.pop("collect")
-_STREAMS_TYPES = {field.name: field.type for field in msgspec.structs.fields(Settings)}
-_COLLECT_TYPES = {field.name: field.type for field in msgspec.structs.fields(CollectSettings)}
-_TYPES = {"worker": _WORKER_TYPES, "streams": _STREAMS_TYPES, "collect": _COLLECT_TYPES}
+_STRUCTS: dict[str, type[msgspec.Struct]] = {
+    "worker": WorkerSettings,
+    "streams": Settings,
+    "collect": CollectSettings,
+    "board": BoardSettings,
+}
+_TYPES = {
+    table: {field.name: field.type for field in msgspec.structs.fields(struct) if field.name not in _TABLES}
+    for table, struct in _STRUCTS.items()
+}
 _LEAST = {"metrics_port": 0}
 _MOST = {"metrics_port": 65_535, "replication_factor": 32_767, "max_views": 1_000}
 
@@ -174,8 +183,8 @@ def load_settings(
     environment
         None: that of the process.
     overrides
-        Settings of the worker from the command line, and of the collector as ``collect_…``, which win over all;
-        those that are None are left out.
+        Settings of the worker from the command line, and of the others as ``collect_…`` and ``board_…``, which win
+        over all; those that are None are left out.
 
     Raises
     ------
@@ -207,6 +216,7 @@ def load_settings(
     return WorkerSettings(
         streams=Settings(**document["streams"]),
         collect=CollectSettings(**document["collect"]),
+        board=BoardSettings(**document["board"]),
         **document["worker"],
     )
 
@@ -215,8 +225,8 @@ def _place(name: str) -> tuple[str, str]:
     """Table of a setting that is named without one, and its name there."""
     if name in setting_names("worker"):
         return "worker", name
-    own = name.removeprefix("collect_")
-    return ("streams", name) if own == name else ("collect", own)
+    table, _, own = name.partition("_")
+    return (table, own) if table in _SERVICES else ("streams", name)
 
 
 def read_file(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -254,7 +264,7 @@ def _document(file: Path) -> dict[str, Any]:
     for table, content in document.items():
         if table not in _TABLES or not isinstance(content, dict):
             raise SettingsError(
-                f"{file}: {table}: settings stand in the tables [worker], [streams] and [collect]"
+                f"{file}: {table}: settings stand in the tables [worker], [streams], [collect] and [board]"
             )
     return document
 
@@ -269,8 +279,8 @@ def _value(table: str, name: str, value: object, where: str) -> tuple[str, Any]:
     field = names[name]
     type_ = _TYPES[table][field]
     try:
-        if table == "collect":
-            return field, collect_value(field, type_, value)
+        if table in _SERVICES:
+            return field, _SERVICES[table](field, type_, value)
         return field, _converted(field, type_, value)
     except msgspec.ValidationError:
         shown = "this" if field in _SECRETS else repr(value)

@@ -37,7 +37,9 @@ def doctor(
     ] = None,
     prometheus: Annotated[
         str | None,
-        typer.Option(help="URL of a Prometheus: does it scrape us, has it our rules, do dashboards show something?"),
+        typer.Option(
+            help="URL of a Prometheus: does it scrape us, has it our rules, do dashboards show something?"
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:

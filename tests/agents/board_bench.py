@@ -61,6 +61,7 @@ def served(*words: str | Path, **environment: str) -> Iterator[str]:
         [sys.executable, "-m", "agents", "board", "--port", "0", *map(str, words)],
         cwd=ROOT,
         env={name: value for name, value in os.environ.items() if not name.startswith("CULDESAC_")}
+        | {"CULDESAC_BOARD_METRICS_PORT": "0"}
         | environment,
         stderr=subprocess.PIPE,
         text=True,

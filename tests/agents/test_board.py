@@ -9,6 +9,7 @@ import re
 import socket
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -20,7 +21,7 @@ from agents.board import BoardError, read_token, run_board
 from agents.board_guard import Seal
 from agents.board_hub import Hub
 from agents.board_pages import FILES, Pages
-from agents.settings import WorkerSettings
+from agents.settings import load_settings
 from streams.event_files import EventFileError
 from tests.agents.board_bench import (
     LIMIT_MS,
@@ -393,11 +394,10 @@ def test_with_a_token_nobody_looks_in_without(tmp_path: Path) -> None:
 
 
 def test_what_a_user_can_mend_is_one_line(tmp_path: Path) -> None:
-    settings = WorkerSettings()
     with pytest.raises(BoardError, match="name a --token-file"):
-        run_board(settings, tmp_path, "0.0.0.0", 0, None)
+        run_board(load_settings(None, {}, board_host="0.0.0.0", board_port=0), tmp_path)
     with pytest.raises(EventFileError, match="name a folder that culdesac replay"):
-        run_board(settings, tmp_path, "127.0.0.1", 0, None)
+        run_board(load_settings(None, {}, board_port=0), tmp_path)
     with pytest.raises(BoardError, match="can be read"):
         read_token(tmp_path / "absent")
     (tmp_path / "short").write_text("short")
@@ -408,7 +408,23 @@ def test_what_a_user_can_mend_is_one_line(tmp_path: Path) -> None:
         socket.create_server(("127.0.0.1", 0)) as taken,
         pytest.raises(BoardError, match=r"\(address already in use\): name another .* such as --port 0"),
     ):
-        run_board(settings, folder, "127.0.0.1", taken.getsockname()[1], None)
+        run_board(load_settings(None, {}, board_port=taken.getsockname()[1]), folder)
+
+
+def test_a_board_that_can_read_no_more_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write_folder(tmp_path / "out", RECORDS[:1])
+
+    async def fails(hub: Hub, files: object) -> None:
+        raise RuntimeError("no more")
+
+    monkeypatch.setattr("agents.board.read_folder", fails)
+    monkeypatch.setattr("signal.signal", lambda number, handler: None)
+    # Playwright has a loop in this thread.
+    with (
+        ThreadPoolExecutor(1) as thread,
+        pytest.raises(RuntimeError, match="no more"),
+    ):
+        thread.submit(run_board, load_settings(None, {}, board_port=0), folder).result(60)
 
 
 def test_vendored_files_are_as_published() -> None:

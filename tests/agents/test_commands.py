@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
+import re
+import shlex
+import shutil
 import subprocess
 import sys
 import uuid
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
 from kafka import KafkaConsumer, TopicPartition
+from typer.main import get_command
 
 from agents import commands
 from agents.broker import EmbeddedKafka
@@ -220,26 +226,61 @@ def test_topics_publish_and_doctor_work_on_a_kafka(
     assert (deploy.version, deploy.note, deploy.occurred_at) == ("7", "sizes", 1_772_366_400_000)
 
 
+COMMAND = get_command(commands.app)
+NAMES = list(getattr(COMMAND, "commands"))  # noqa: B009  # Typer's own type of a group is not public
+
+
 def test_help_names_every_command() -> None:
     command = [sys.executable, "-m", "agents", "--help"]
-    environment = {**os.environ, "COLUMNS": "100"}
+    environment = {**os.environ, "COLUMNS": "80"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
-    for name in (
-        "demo",
-        "worker",
-        "collect",
-        "alerts",
-        "replay",
-        "publish",
-        "shop",
-        "topics",
-        "doctor",
-        "decide",
-        "deploy-marker",
-        "map",
-        "adapt",
-    ):
-        assert f"  {name}" in done.stdout
+    assert len(NAMES) == 17
+    for name in NAMES:
+        assert f"  {name} " in done.stdout
+    assert "..." not in done.stdout.partition("Commands:")[2], "each is said in a line"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_example_in_the_help_of_each_command_can_be_typed(name: str) -> None:
+    command = getattr(COMMAND, "commands")[name]  # noqa: B009
+    [example] = re.findall(r"Example: (culdesac .*)", inspect.cleandoc(command.help))
+    words = shlex.split(example)
+    assert words[:2] == ["culdesac", name]
+    # Parses and checks all of it, and runs nothing.
+    command.make_context(name, words[2:])
+
+
+def test_the_version_is_told(run: Run) -> None:
+    assert run("--version") == (0, f"{version('culdesac')}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("line", "proposed"),
+    [
+        ("culdesac wo", "worker"),
+        ("culdesac decide x ack", "acknowledge"),
+        ("culdesac replay --format g", "ga4"),
+        ("culdesac topics --ac", "--acls"),
+    ],
+)
+def test_bash_completes(tmp_path: Path, line: str, proposed: str) -> None:
+    """As bash does it: by the script that we print, with the words of the line."""
+    bash = shutil.which("bash")
+    if bash is None:
+        pytest.skip("no bash here")
+    ours = tmp_path / "culdesac"
+    ours.write_text(f'#!/bin/sh\nexec {sys.executable} -m agents "$@"\n')
+    ours.chmod(0o755)
+    script = (
+        "source <(culdesac --show-completion); complete -p culdesac >&2; "
+        f"COMP_WORDS=({line}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); _culdesac_completion culdesac; "
+        'echo "${COMPREPLY[*]}"'
+    )
+    environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [bash, "--norc", "-c", script], env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert (done.stdout.strip(), done.returncode) == (proposed, 0), done.stderr
 
 
 def test_commands_import_nothing_heavy_before_they_run() -> None:

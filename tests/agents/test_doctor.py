@@ -12,6 +12,7 @@ import pytest
 
 from agents import doctor
 from agents.broker import EmbeddedKafka
+from agents.doctor_findings import Finding
 from agents.kafka_jars import BrokerError
 from agents.publisher import Publisher
 from agents.settings import WorkerSettings
@@ -28,7 +29,7 @@ def nobodys_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("CULDESAC_DATA_DIR", str(tmp_path / "data"))
 
 
-def found(file: Path | None = None, kafka: str | None = None) -> dict[str, doctor.Finding]:
+def found(file: Path | None = None, kafka: str | None = None) -> dict[str, Finding]:
     return {finding.name: finding for finding in doctor.find(file, kafka)}
 
 

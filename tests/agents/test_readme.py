@@ -1,4 +1,4 @@
-"""Every command in the README and in the page on alerts runs, but `deploy/test`, which is what runs this."""
+"""Every command in the README and in the pages for users runs, but `deploy/test`, which is what runs this."""
 
 from __future__ import annotations
 
@@ -9,21 +9,26 @@ import shlex
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
+from typing import Any
 from urllib.request import urlopen
 
+import jsonschema_rs
 import pytest
+from kafka import KafkaConsumer, KafkaProducer
 
 from agents.broker import EmbeddedKafka
+from schemas.cloud_events import header_schema
 from tests.agents.board_bench import served
+from tests.npm import NODE, installed
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
-ALERTS = (ROOT / "deploy" / "alerts.md").read_text()
+PAGES = [README, *((ROOT / "deploy" / name).read_text() for name in ("alerts.md", "subscribers.md"))]
+SUBSCRIBER = ".venv/bin/python deploy/subscribers/dead_ends.py localhost:9092"
 SHELL = [
-    line
-    for block in re.findall(r"```sh\n(.*?)```", README + ALERTS, re.DOTALL)
-    for line in block.splitlines()
+    line for block in re.findall(r"```sh\n(.*?)```", "".join(PAGES), re.DOTALL) for line in block.splitlines()
 ]
 LINKING = [ROOT / "README.md", *sorted((ROOT / "deploy").glob("*.md")), ROOT / "tests" / "data" / "README.md"]
 WITHOUT_KAFKA = [line for line in SHELL if line.startswith(".venv/bin/culdesac") and "--kafka" not in line]
@@ -53,7 +58,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_readme_names_no_command_that_no_test_runs() -> None:
     others = [line for line in SHELL if line not in WITHOUT_KAFKA and line not in WITH_KAFKA]
-    assert others == ["deploy/demo --for 120s", "deploy/test"]
+    assert others == ["deploy/demo --for 120s", "deploy/test", SUBSCRIBER]
 
 
 @pytest.mark.parametrize("page", LINKING, ids=[page.name for page in LINKING])
@@ -79,13 +84,23 @@ def test_the_commands_on_files_run(folder: Path) -> None:
     assert (folder / "culdesac-out" / "sessions.ndjson").stat().st_size > 0
 
 
-def test_the_commands_on_kafka_and_the_subscriber_run(kafka: EmbeddedKafka, folder: Path) -> None:
-    [code] = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert len(code.splitlines()) <= 20
+@pytest.fixture(scope="module")
+def subscribers(tmp_path_factory: pytest.TempPathFactory) -> list[list[str]]:
+    """Commands of both, without the address."""
+    folder = installed(ROOT / "deploy" / "subscribers", tmp_path_factory.mktemp("npm") / "subscribers")
+    return [[sys.executable, str(folder / "dead_ends.py")], [*NODE, str(folder / "dead_ends.mjs")]]
+
+
+def test_the_commands_on_kafka_and_the_subscribers_run(
+    kafka: EmbeddedKafka, folder: Path, subscribers: list[list[str]]
+) -> None:
     address = {"localhost:9092": kafka.bootstrap, "9650": "0"}
     ports = dict.fromkeys(
-        ("CULDESAC_METRICS_PORT", "CULDESAC_COLLECT_PORT", "CULDESAC_COLLECT_METRICS_PORT"), "0"
-    )
+        (
+            "CULDESAC_METRICS_PORT", "CULDESAC_COLLECT_PORT", "CULDESAC_COLLECT_METRICS_PORT",
+            "CULDESAC_BOARD_METRICS_PORT",
+        ), "0",
+    )  # fmt: skip
     environment = {"XDG_DATA_HOME": str(folder / "kafka-data")} | ports
     going_on: list[subprocess.Popen[bytes]] = []
     try:
@@ -103,20 +118,103 @@ def test_the_commands_on_kafka_and_the_subscriber_run(kafka: EmbeddedKafka, fold
             assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
         replay = run([*arguments(WITHOUT_KAFKA[0])[:-2], "--out", "again"], folder, **environment)
         assert replay.returncode == 0, replay.stderr
-        texts = (folder / "again" / "sessions.ndjson").read_text().splitlines()
-        last = {session["id"]: session for session in map(json.loads, texts)}
-        purchased = sum(session.get("outcome") == "purchased" for session in last.values())
-        expected = {"sessions": len(last), "purchased": purchased, "page_views": 277}
+        expected = became_of(folder / "again")
         limit = time.monotonic() + 90
         counted: dict[str, int] = {}
         while counted != expected and time.monotonic() < limit:
-            done = run([sys.executable, "-c", code, kafka.bootstrap], folder)
-            assert done.returncode == 0, done.stderr
-            counted = json.loads(done.stdout)
+            counted = told(subscribers[0], kafka)
             assert all(process.poll() is None for process in going_on), (folder / "log").read_text()[-3000:]
         assert counted == expected
+        headers_are_as_said(kafka)
+        send_what_changes(kafka)
+        for name, more in CHANGES.items():
+            expected[name] += more
+        for subscriber in subscribers:
+            assert told(subscriber, kafka) == expected
     finally:
         for process in going_on:
             process.terminate()
         codes = [process.wait(20) for process in going_on]
     assert codes[0] == codes[-1] == 0, (folder / "log").read_text()[-3000:]
+
+
+def told(subscriber: list[str], kafka: EmbeddedKafka) -> dict[str, int]:
+    done = run([*subscriber, kafka.bootstrap], ROOT)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, int] = json.loads(done.stdout)
+    return found
+
+
+def became_of(folder: Path) -> dict[str, int]:
+    """Count what a replay wrote: its files hold each record once, the last of an id is what holds."""
+
+    def last(topic: str) -> list[dict[str, Any]]:
+        file = folder / f"{topic}.ndjson"
+        lines = file.read_text().splitlines() if file.exists() else []
+        held = {record["id"]: record for record in map(json.loads, lines)}
+        return [record for record in held.values() if record["status"] != "retracted"]
+
+    reasons = Counter(session["exit_reason"] for session in last("sessions"))
+    later = len(last("session-revisions"))
+    over = {"withdrawn", "dismissed", "resolved"}
+    return {
+        "sessions": reasons.total(),
+        "purchased": reasons["purchased"],
+        "dead_ends": reasons["dead_end"] - later,
+        "bought_later": later,
+        "open_alerts": sum(alert["status"] not in over for alert in last("dead-end-alerts")),
+    }
+
+
+CHANGES = {"sessions": 3, "purchased": 1, "dead_ends": 1, "bought_later": 1, "open_alerts": 1}
+"""What `send_what_changes` adds."""
+
+
+def send_what_changes(kafka: EmbeddedKafka) -> None:
+    """Send sessions that are revised, retracted, bought later, not after all, and copies of what is old."""
+
+    def session(name: str, revision: int, reason: str, status: str = "final") -> tuple[str, dict[str, Any]]:
+        outcome = "purchased" if reason == "purchased" else "none"
+        return "sessions", {
+            "id": name, "revision": revision, "status": status, "exit_reason": reason, "outcome": outcome,
+        }  # fmt: skip
+
+    def later(name: str, of: str, revision: int, status: str) -> tuple[str, dict[str, Any]]:
+        return "session-revisions", {"id": name, "revision": revision, "status": status, "session_id": of}
+
+    def alert(name: str, revision: int, status: str) -> tuple[str, dict[str, Any]]:
+        return "dead-end-alerts", {"id": name, "revision": revision, "status": status}
+
+    producer = KafkaProducer(bootstrap_servers=kafka.bootstrap)
+    for topic, value in (
+        session("bought", 1, "dead_end"), session("bought", 2, "purchased", "revised"),
+        session("bought", 1, "dead_end"),
+        session("joined", 1, "dead_end"), session("joined", 2, "dead_end", "retracted"),
+        session("joined", 1, "dead_end"),
+        session("store", 1, "dead_end"), later("s", "store", 1, "revised"), later("s", "store", 1, "revised"),
+        session("undone", 1, "dead_end"), later("u", "undone", 1, "revised"), later("u", "undone", 2, "retracted"),
+        alert("over", 1, "opened"), alert("over", 2, "resolved"), alert("over", 1, "opened"),
+        alert("open", 1, "opened"),
+    ):  # fmt: skip
+        producer.send(topic, json.dumps(value).encode(), key=value["id"].encode())
+    producer.close(30)
+
+
+def headers_are_as_said(kafka: EmbeddedKafka) -> None:
+    """Look at the headers of all that the worker wrote."""
+    consumer = KafkaConsumer(
+        "sessions", "enriched-page-views", "page-scores", "model-reports", bootstrap_servers=kafka.bootstrap,
+        auto_offset_reset="earliest", consumer_timeout_ms=3000,
+    )  # fmt: skip
+    validators = {
+        topic: jsonschema_rs.Draft7Validator(header_schema(topic)) for topic in consumer.subscription()
+    }
+    seen = set()
+    for record in consumer:
+        value = json.loads(record.value)
+        headers = {name: text.decode() for name, text in record.headers}
+        validators[record.topic].validate(headers)
+        assert headers["ce_id"] == f"{value['id']}:{value.get('revision', 1)}"
+        seen.add(record.topic)
+    consumer.close()
+    assert seen == set(validators)

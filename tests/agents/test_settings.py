@@ -42,7 +42,7 @@ def test_the_full_file_loads_and_lists_every_setting() -> None:
     file = DEPLOY / "settings.full.toml"
     load_settings(file, NO_ENVIRONMENT)
     document = tomllib.loads(file.read_text())
-    for table in ("worker", "streams", "collect"):
+    for table in ("worker", "streams", "collect", "board"):
         assert list(document[table]) == list(setting_names(table)), "same settings, in the same order"
 
 
@@ -137,8 +137,8 @@ def test_a_bad_value_is_one_line_with_its_name_and_its_mend(variable: str, value
     ("text", "said"),
     [
         ("[worker\n", "is not TOML"),
-        ("[wurker]\n", "tables [worker], [streams] and [collect]"),
-        ("gap = 3\n", "tables [worker], [streams] and [collect]"),
+        ("[wurker]\n", "tables [worker], [streams], [collect] and [board]"),
+        ("gap = 3\n", "tables [worker], [streams], [collect] and [board]"),
         ("[streams]\ngap = 30\n", "[streams] gap: 30 has no unit"),
         ("[worker]\ngap = '30m'\n", "[worker] gap: unknown setting"),
         ("[streams]\nkeep_query = 'a'\n", None),

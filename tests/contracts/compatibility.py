@@ -1,10 +1,11 @@
 """Whether others can go on building on our topics: ``python -m tests.contracts.compatibility [--against TAG]``.
 
-The AsyncAPI document of now is compared with that of the last tag. What others read may only become narrower: each
-record of now has to be one of then. What others write may only become wider: each record of then has to be taken now,
-where it has none but the fields of then (others were always ignored). Schemas are compared by jsonsubschema, which knows
-draft 4: they are translated, and what it can't decide counts as a break. Compared here are formats, which it leaves out,
-patterns, beside which it leaves out lengths, and conditions between fields, which it does not take.
+The AsyncAPI document of now is compared with that of the last tag. What others read may only become narrower:
+each record of now has to be one of then. What others write may only become wider: each record of then has to be
+taken, where it has none but the fields of then (others were always ignored). Schemas are compared by
+jsonsubschema, which knows draft 4: they are translated, and what it can't decide counts as a break. Compared
+here are formats, which it leaves out, patterns, beside which it leaves out lengths, and conditions between
+fields, which it does not take.
 """
 
 from __future__ import annotations
@@ -90,7 +91,9 @@ def schema_breaks(place: str, sub: Any, whole: Any, says: str) -> Iterator[str]:
     except Exception as error:  # noqa: BLE001  # whatever it stumbles over, it has not decided
         yield f"{place}: can't be decided ({type(error).__name__}: {str(error).splitlines()[0]})"
         return
-    inner = [found for name, one, other in _inside(sub, whole) for found in schema_breaks(name, one, other, says)]
+    inner = [
+        found for name, one, other in _inside(sub, whole) for found in schema_breaks(name, one, other, says)
+    ]
     yield from (f"{place}.{found}" for found in inner)
     if not inner:
         missing = sorted(set(whole.get("required", ())) - set(sub.get("required", ())))
@@ -134,12 +137,16 @@ def granted(sub: Any, whole: Any) -> Any:
         return sub
     found = dict(sub)
     if "properties" in sub and "properties" in whole:
-        fields = {name: granted(one, whole["properties"].get(name)) for name, one in sub["properties"].items()}
+        fields = {
+            name: granted(one, whole["properties"].get(name)) for name, one in sub["properties"].items()
+        }
         found["properties"] = whole["properties"] | fields
     if "items" in sub:
         found["items"] = granted(sub["items"], whole.get("items"))
     if "anyOf" in sub and len(sub["anyOf"]) == len(whole.get("anyOf", ())):
-        found["anyOf"] = [granted(one, other) for one, other in zip(sub["anyOf"], whole["anyOf"], strict=True)]
+        found["anyOf"] = [
+            granted(one, other) for one, other in zip(sub["anyOf"], whole["anyOf"], strict=True)
+        ]
     return found
 
 

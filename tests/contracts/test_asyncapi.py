@@ -6,7 +6,7 @@ import copy
 import json
 import subprocess
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ Read = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
-def read(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Read]:
+def read(tmp_path_factory: pytest.TempPathFactory) -> Read:
     """Read a document with the parser: its channels, and what is wrong with it."""
     folder = installed(Path(__file__).parent, tmp_path_factory.mktemp("npm") / "contracts")
 
@@ -42,7 +42,7 @@ def read(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Read]:
         found: dict[str, Any] = json.loads(done.stdout)
         return found
 
-    yield parsed
+    return parsed
 
 
 def validator(part: str, topic: str, made: dict[str, Any] = NOW) -> jsonschema_rs.Validator:

@@ -35,14 +35,18 @@ HARMLESS: dict[str, Change] = {
     "an output has one more field": lambda made: schema(made, "Session")["properties"].update(
         mood={"type": "string"}
     ),
-    "an output always has what it had at times": lambda made: schema(made, "Session")["required"].append("site"),
+    "an output always has what it had at times": lambda made: schema(made, "Session")["required"].append(
+        "site"
+    ),
     "an output has fewer words": lambda made: field(made, "Session", "status")["enum"].remove("revised"),
     "an output is shorter": lambda made: field(made, "Session", "id").update(maxLength=64),
     "an input may have one more field": lambda made: schema(made, "PageView")["properties"].update(
         mood={"type": "string"}
     ),
     "an input need not have what it needed": lambda made: schema(made, "PageView")["required"].remove("url"),
-    "an input takes one more word": lambda made: field(made, "AlertDecision", "action")["enum"].append("snooze"),
+    "an input takes one more word": lambda made: field(made, "AlertDecision", "action")["enum"].append(
+        "snooze"
+    ),
     "a topic is new": lambda made: made["channels"].update(new=made["channels"]["sessions"]),
     "a topic is kept for longer": lambda made: topic(made, "sessions")["topicConfiguration"].update(
         {"retention.ms": 10**12}
@@ -151,7 +155,7 @@ def changed(change: Change) -> dict[str, Any]:
 
 def only_changed(made: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
     """Leave out topics that are the same on both sides, to be quick."""
-    names = ("sessions", "page-views", "alert-decisions")
+    names: tuple[str, ...] = ("sessions", "page-views", "alert-decisions")
     if made["components"]["schemas"]["AlertCourse"] != other["components"]["schemas"]["AlertCourse"]:
         names = ("dead-end-alerts",)
     kept = {name: channel for name, channel in made["channels"].items() if name in (*names, "new")}
