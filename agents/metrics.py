@@ -33,7 +33,6 @@ from schemas.rejected_events import Reason
 from schemas.session_revisions import RevisionStatus
 from schemas.sessions import ExitReason, ExitRuleKind, Outcome
 from schemas.topics import TOPICS
-from schemas.undelivered_notices import ReceiverKind
 
 _Kind = TypeVar("_Kind", Counter, Gauge, Histogram)
 Health = Callable[[], tuple[bool, str]]
@@ -51,7 +50,6 @@ ALERT_STATES = get_args(AlertStatus)
 ALERT_CAUSES = get_args(AlertCause)
 DECISIONS = get_args(DecisionAction)
 MODELS = get_args(ModelName)
-RECEIVER_KINDS = get_args(ReceiverKind)
 PARTITIONS = tuple(str(partition) for partition in range(256))
 LATENCY_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 BATCH_BOUNDS = (1, 3, 10, 30, 100, 300, 1_000, 3_000, 10_000)
@@ -214,20 +212,6 @@ stage_counts = _counter(
     "culdesac_stage_counts_total", "What stages count that has no metric of its own", stage=STAGES
 )
 
-notices = _counter(
-    "culdesac_notices_total",
-    "Changes of alerts by what became of them: delivered, undelivered, left_out (no route wants them), unreadable",
-    kind=RECEIVER_KINDS,
-    outcome=("delivered", "undelivered", "left_out", "unreadable"),
-)
-failed_notice_attempts = _counter(
-    "culdesac_failed_notice_attempts_total", "Attempts to deliver a notice that failed", kind=RECEIVER_KINDS
-)
-notice_waiting_seconds = _gauge(
-    "culdesac_notice_waiting_seconds",
-    "How long the present notice could not be delivered",
-    kind=RECEIVER_KINDS,
-)
 _BY_LABEL: Mapping[str, Family[Counter]] = {
     "events": events,
     "rejected": rejected_events,

@@ -21,7 +21,7 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 
-from agents import metrics
+from agents import metrics, notify_metrics
 from agents.notice_receivers import Failed, Mailbox, Receiver
 from agents.notices import notice_id
 from agents.notify_settings import NotifySettings
@@ -120,12 +120,12 @@ class Teller:
             alert = _decode(value or b"")
         except (ValueError, RecursionError):
             # Nobody but the worker writes there; whoever did has to be found, and others are to be told meanwhile.
-            metrics.notices.labels(self._kind, "unreadable").inc()
+            notify_metrics.notices.labels(self._kind, "unreadable").inc()
             _say(f"route {self.route.name}: passed over a record of {ALERTS} that is no alert")
             return True
         name = notice_id(alert)
         if not self.route.wants(alert, unheard) or name in self._told:
-            metrics.notices.labels(self._kind, "left_out").inc()
+            notify_metrics.notices.labels(self._kind, "left_out").inc()
             return True
         while self.route.quiet is not None and (quiet_s := self.route.quiet.wait_s(self._clock())) > 0:
             if await self._wait(min(quiet_s, MOST_PAUSE_S)):
@@ -139,15 +139,15 @@ class Teller:
 
     async def _deliver(self, session: aiohttp.ClientSession, alert: DeadEndAlert) -> bool:
         began, attempts, pause_s = time.monotonic(), 0, FIRST_PAUSE_S
-        waiting = metrics.notice_waiting_seconds.labels(self._kind)
+        waiting = notify_metrics.waiting_seconds.labels(self._kind)
         while True:
             answer = await self.receiver.tell(session, alert)
             attempts += 1
             if not isinstance(answer, Failed):
-                metrics.notices.labels(self._kind, "delivered").inc()
+                notify_metrics.notices.labels(self._kind, "delivered").inc()
                 waiting.set(0)
                 return True
-            metrics.failed_notice_attempts.labels(self._kind).inc()
+            notify_metrics.failed_attempts.labels(self._kind).inc()
             waited_s = time.monotonic() - began
             waiting.set(waited_s)
             if answer.final or waited_s >= self._give_up_s:
@@ -179,7 +179,7 @@ class Teller:
                 undelivered_at=format_ms(int(self._clock().timestamp() * 1000)),
             )
         )
-        metrics.notices.labels(self._kind, "undelivered").inc()
+        notify_metrics.notices.labels(self._kind, "undelivered").inc()
         _say(f"route {self.route.name}: {answer.why}: notice {name} was not delivered, see {UNDELIVERED}")
 
 
@@ -319,7 +319,10 @@ def run_notify(
     server = None
     if metrics_port is not None:
         try:
-            server = metrics.serve(settings.metrics_host, metrics_port, lambda: (True, "telling"))
+            notify_metrics.begin({kind_of(receiver) for receiver in wanted.receivers.values()})
+            server = metrics.serve(
+                settings.metrics_host, metrics_port, lambda: (True, "telling"), notify_metrics.registry
+            )
         except OSError as error:
             raise SettingsError(f"--metrics-port {metrics_port}: {error.strerror}: name another") from None
     try:

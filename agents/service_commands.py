@@ -62,7 +62,9 @@ def board(
 
 
 def notify(
-    file: Annotated[Path, typer.Argument(help="TOML file of receivers and routes.")],
+    file: Annotated[
+        Path, typer.Argument(help="TOML file of receivers and routes.", envvar="CULDESAC_NOTIFY")
+    ],
     trial: Annotated[
         bool, typer.Option("--trial", help="Tell every receiver of a made-up alert once, without Kafka.")
     ] = False,
@@ -70,7 +72,13 @@ def notify(
         bool, typer.Option("--from-beginning", help="A new route also tells of all alerts that are there.")
     ] = False,
     metrics_port: Annotated[
-        int | None, typer.Option(min=0, max=65_535, help="Show /metrics there; default: not at all.")
+        int | None,
+        typer.Option(
+            min=0,
+            max=65_535,
+            help="Show /metrics there; default: not at all.",
+            envvar="CULDESAC_NOTIFY_METRICS_PORT",
+        ),
     ] = None,
     kafka: Kafka = None,
     settings: SettingsFile = None,

@@ -34,7 +34,7 @@ StageName = Literal["intake", "sessions", "customers", "pages", "models"]
 _SERVICES: dict[str, Callable[[str, Any, object], Any]] = {"collect": collect_value, "board": board_value}
 """Tables of what runs beside workers, with what converts their settings."""
 _TABLES = ("worker", "streams", *_SERVICES)
-_NOT_SETTINGS = (FILE_VARIABLE, "CULDESAC_CACHE")
+_NOT_SETTINGS = (FILE_VARIABLE, "CULDESAC_CACHE", "CULDESAC_NOTIFY", "CULDESAC_NOTIFY_METRICS_PORT")
 _PATHS = (
     "data_dir",
     "secret_file",

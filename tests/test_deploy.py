@@ -22,6 +22,7 @@ import yaml
 from dockerfile_parse import DockerfileParser
 
 from agents.doctor import PYTHONS
+from agents.doctor_services import JOBS
 from agents.durations import parse_duration
 from agents.kafka_jars import KAFKA_VERSION
 from agents.pump import COMMIT_S, DRAIN_S
@@ -30,11 +31,20 @@ from agents.watchdog import Watchdog
 
 ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"
+UNIT = "culdesac@.service"
 SCHEMAS = ROOT / "tests" / "data" / "schemas"
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 SERVICES: dict[str, Any] = COMPOSE["services"]
 WORKERS = {name: service for name, service in SERVICES.items() if service.get("command") == ["worker"]}
+BESIDE = {name: SERVICES[name] for name in ("board", "collect", "notify")}
+"""What runs beside workers, in compose and on Kubernetes under the same names."""
 MANIFESTS: list[dict[str, Any]] = list(yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text()))
+OTHERS: list[dict[str, Any]] = list(yaml.safe_load_all((DEPLOY / "kubernetes-services.yaml").read_text()))
+PODS = {
+    manifest["metadata"]["name"].removeprefix("culdesac-"): manifest["spec"]["template"]["spec"]
+    for manifest in OTHERS
+    if manifest["kind"] == "Deployment"
+}
 KINDS = {manifest["kind"]: manifest for manifest in MANIFESTS}
 POD = KINDS["StatefulSet"]["spec"]["template"]["spec"]
 [CONTAINER] = POD["containers"]
@@ -60,7 +70,7 @@ def unit() -> dict[str, dict[str, list[str]]]:
 
     parser = configparser.RawConfigParser(dict_type=Values, strict=False, delimiters=("=",))
     parser.optionxform = str  # type: ignore[assignment, method-assign]  # as its documentation says
-    parser.read_string((DEPLOY / "culdesac.service").read_text())
+    parser.read_string((DEPLOY / UNIT).read_text())
     return {
         name: {key: parser.get(name, key).split("\n") for key in parser.options(name)}
         for name in parser.sections()
@@ -82,6 +92,10 @@ def test_a_stop_that_is_in_order_is_shorter_than_a_stop_that_is_broken_off() -> 
     assert 2 * DRAIN_S + COMMIT_S + 2 < LONGEST_STOP_S
 
 
+def pod_environment(name: str) -> dict[str, str]:
+    return {entry["name"]: entry["value"] for entry in PODS[name]["containers"][0]["env"]}
+
+
 def variables() -> dict[str, dict[str, str]]:
     """Where settings come from the environment: all that are set there."""
     found = {"Containerfile": container_environment()}
@@ -89,14 +103,18 @@ def variables() -> dict[str, dict[str, str]]:
         found[f"compose.yaml, {name}"] = {
             key: value for key, value in service.get("environment", {}).items() if key.startswith(PREFIX)
         }
+    for name in PODS:
+        found[f"kubernetes-services.yaml, {name}"] = {
+            key: value for key, value in pod_environment(name).items() if key != FILE_VARIABLE
+        }
     found["kubernetes.yaml"] = {
         entry["name"]: entry.get("value", "culdesac-0")
         for entry in CONTAINER["env"]
         if entry["name"] != FILE_VARIABLE
     }
-    lines = (DEPLOY / "culdesac.service").read_text().splitlines()
+    lines = (DEPLOY / UNIT).read_text().splitlines()
     assignments = [line.split("=", 1)[1] for line in lines if re.match(r"#?Environment=", line)]
-    found["culdesac.service"] = {
+    found[UNIT] = {
         name: value
         for name, _, value in (line.partition("=") for line in assignments)
         if name != FILE_VARIABLE
@@ -168,8 +186,9 @@ def test_the_health_check_of_compose_is_a_program_that_python_takes() -> None:
 
 def test_prometheus_scrapes_every_worker_of_compose() -> None:
     config = yaml.safe_load((DEPLOY / "prometheus.yml").read_text())
-    [job] = config["scrape_configs"]
+    job = config["scrape_configs"][0]
     assert job["static_configs"] == [{"targets": [f"{name}:{PORT}" for name in WORKERS]}]
+    assert {job["job_name"] for job in config["scrape_configs"]} == JOBS.keys()
     mounted = dict(volume.split(":")[:2] for volume in SERVICES["prometheus"]["volumes"])
     assert f"--config.file={mounted['./prometheus.yml']}" in SERVICES["prometheus"]["command"]
     [rules] = config["rule_files"]
@@ -355,6 +374,7 @@ for module in {sorted(others)!r}:
     sys.modules[module] = None
 import agents.worker, agents.commands, agents.doctor, agents.topics_view, agents.grants
 import agents.publishing, agents.replaying, agents.alerts, agents.shop_traffic
+import agents.board, agents.collect, agents.notify, agents.adapting, agents.contracts, agents.beginnings
 """
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -365,13 +385,14 @@ import agents.publishing, agents.replaying, agents.alerts, agents.shop_traffic
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed here")
 def test_systemd_takes_the_unit_and_finds_it_hardened(tmp_path: Path) -> None:
-    text = (DEPLOY / "culdesac.service").read_text()
+    text = (DEPLOY / UNIT).read_text()
     [program] = re.findall(r"^ExecStart=(\S+)", text, re.MULTILINE)
     there = tmp_path / "culdesac"
     there.write_text("#!/bin/sh\n")
     there.chmod(0o755)
-    file = tmp_path / "culdesac.service"
-    file.write_text(text.replace(program, str(there)))
+    file = tmp_path / UNIT.replace("@", "@worker")
+    (tmp_path / UNIT).write_text(text.replace(program, str(there)))
+    file.symlink_to(tmp_path / UNIT)
     verified = subprocess.run(["systemd-analyze", "verify", file], capture_output=True, text=True)
     ours = [line for line in verified.stderr.splitlines() if "culdesac" in line]
     assert (verified.returncode, ours) == (0, []), verified.stderr
@@ -397,5 +418,5 @@ def test_the_unit_finds_its_secret_where_systemd_puts_it() -> None:
     environment = dict(line.split("=", 1) for line in service["Environment"])
     assert environment["CULDESAC_SECRET_FILE"] == "%d/secret"
     assert "secret" in credentials
-    assert environment["CULDESAC_DATA_DIR"] == f"%S/{service['StateDirectory'][0]}"
+    assert environment["CULDESAC_DATA_DIR"] == f"%S/{service['StateDirectory'][0]}" == "%S/culdesac/%i"
     assert "AF_UNIX" in service["RestrictAddressFamilies"][0], "asyncio wakes itself by a pair of sockets"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
-from agents import metrics
+from agents import board_metrics, collect_metrics, metrics, notify_metrics
 from agents.dashboards.panels import Board
 from agents.dashboards.prometheus import QueryError, Series, metrics_of, resolved
 
@@ -65,7 +65,7 @@ def check(board: Board, ask: Ask, known: set[str], rate_interval: str = "5m") ->
 
 
 def declared() -> set[str]:
-    """Names of the time series that workers may show, also of those that have no figure yet.
+    """Names of the time series that our processes may show, also of those that have no figure yet.
 
     Examples
     --------
@@ -75,6 +75,7 @@ def declared() -> set[str]:
     endings = {"counter": ("_total",), "histogram": ("_bucket", "_count", "_sum"), "info": ("_info",)}
     return {
         family.name + ending
-        for family in metrics.registry.collect()
+        for shown in (metrics, board_metrics, collect_metrics, notify_metrics)
+        for family in shown.registry.collect()
         for ending in endings.get(family.type, ("",))
     }

@@ -5,6 +5,8 @@ from __future__ import annotations
 from agents.dashboards.panels import Board, Panel, Query, Row
 
 _JOB = 'job=~"$job"'
+# Processes beside a job's workers are scraped under its name and their own.
+_COLLECT, _NOTIFY, _BOARD = (f'job=~"($job)-{name}"' for name in ("collect", "notify", "board"))
 _RATE = "[$__rate_interval]"
 _EVENTS = f"culdesac_events_total{{{_JOB}}}"
 _CPU = f"culdesac_stage_cpu_seconds_total{{{_JOB}}}"
@@ -203,9 +205,57 @@ _REFUSED = Row(
     ),
 )
 
+_BESIDE = Row(
+    "Beside the workers",
+    (
+        Panel(
+            "Collected, by answer",
+            "Requests a second that collectors answered, by HTTP status. 200 and 202 are in Kafka; 429 is too much "
+            "of one network or site, 503 a Kafka that does not take it; other 4xx have no business here.",
+            (
+                Query(
+                    f"sum by (status) (rate(culdesac_collect_requests_total{{{_COLLECT}}}{_RATE}))",
+                    "{{status}}",
+                ),
+            ),
+            kind="stacked",
+            unit="cps",
+        ),
+        Panel(
+            "Waiting for Kafka",
+            "Bytes that collectors hold until Kafka has acknowledged them. At `in_flight_mb` they tell trackers to "
+            "come again.",
+            (Query(f"sum by (instance) (culdesac_collect_in_flight_bytes{{{_COLLECT}}})", "{{instance}}"),),
+            unit="bytes",
+        ),
+        Panel(
+            "Notices, by what became of them",
+            "Changes of alerts within the hour, by receivers' kind. Those that are undelivered stand on the "
+            "board's first page with the reason; left out is what no route wants.",
+            (
+                Query(
+                    f"sum by (kind, outcome) (increase(culdesac_notices_total{{{_NOTIFY}}}[1h]))",
+                    "{{kind}}, {{outcome}}",
+                ),
+            ),
+            unit="none",
+        ),
+        Panel(
+            "Open boards",
+            "Pages of the board that browsers keep open now, and whether the board reads Kafka (1) or says that it "
+            "does not answer (0).",
+            (
+                Query(f"sum(culdesac_board_open_pages{{{_BOARD}}})", "open pages"),
+                Query(f"min(culdesac_board_connected{{{_BOARD}}})", "reads Kafka"),
+            ),
+            unit="none",
+        ),
+    ),
+)
+
 OPERATION = Board(
     "culdesac-operation",
     "Culdesac: operation",
-    "Are the workers well, do they keep up, what do they cost, and what do they refuse.",
-    (_WORKERS, _FLOW, _COST, _REFUSED),
+    "Are the workers well, do they keep up, what do they cost, what do they refuse, and who runs beside them.",
+    (_WORKERS, _FLOW, _COST, _REFUSED, _BESIDE),
 )

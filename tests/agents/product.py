@@ -163,6 +163,16 @@ class Deployment:
         self.workers.append(process)
         return process
 
+    def beside(self, name: str, *words: str, **variables: str) -> subprocess.Popen[bytes]:
+        """Start what runs beside workers: board, collect or notify, with its arguments."""
+        with self._log(name).open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "agents", name, *words], cwd=ROOT, stdout=log, stderr=log,
+                env=os.environ | self._settings(name) | variables,
+            )  # fmt: skip
+        self.workers.append(process)
+        return process
+
     def fork(self, name: str = "a") -> Life:
         """Start a worker that is forked, which takes a tenth of the time."""
         life = Life(self._settings(name), self._log(name))

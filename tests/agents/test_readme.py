@@ -25,7 +25,10 @@ from tests.npm import NODE, installed
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
-PAGES = [README, *((ROOT / "deploy" / name).read_text() for name in ("alerts.md", "subscribers.md"))]
+PAGES = [
+    README,
+    *((ROOT / "deploy" / name).read_text() for name in ("alerts.md", "subscribers.md", "operators.md")),
+]
 SUBSCRIBER = ".venv/bin/python deploy/subscribers/dead_ends.py localhost:9092"
 SHELL = [
     line for block in re.findall(r"```sh\n(.*?)```", "".join(PAGES), re.DOTALL) for line in block.splitlines()

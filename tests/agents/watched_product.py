@@ -1,4 +1,4 @@
-"""The product as Prometheus sees it: a worker on a real Kafka, planted dead ends, scrapes each second."""
+"""The product as Prometheus sees it: a worker and what runs beside it on a real Kafka, planted dead ends."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 from agents.dashboards.prometheus import Prometheus, Series
 from streams.event_files import FileEvent
@@ -41,7 +42,9 @@ def shop_until(end_ms: int, hours: float, sessions_per_hour: float, seed: int = 
 
 
 class WatchedProduct:
-    """A worker, and a Prometheus that scrapes it and evaluates our rules; both end with `close`.
+    """A worker with board, collector and notify beside it, and a Prometheus that scrapes them by our rules.
+
+    All end with `close`.
 
     Parameters
     ----------
@@ -53,14 +56,29 @@ class WatchedProduct:
 
     def __init__(self, kafka: str, directory: Path, warm_up: str) -> None:
         self.deployment = Deployment(kafka, directory, {"CULDESAC_WARM_UP": warm_up})
-        worker_port, port = _free_ports(2)
+        worker_port, board_port, collect_port, notify_port, port, self.collecting = _free_ports(6)
         self.worker = self.deployment.worker(metrics_port=worker_port)
-        job = {"job_name": "culdesac", "static_configs": [{"targets": [f"127.0.0.1:{worker_port}"]}]}
+        self.deployment.beside("board", CULDESAC_BOARD_PORT="0", CULDESAC_BOARD_METRICS_PORT=str(board_port))
+        self.deployment.beside(
+            "collect", CULDESAC_COLLECT_PORT=str(self.collecting), CULDESAC_COLLECT_SITES="k1=shop.example",
+            CULDESAC_COLLECT_METRICS_PORT=str(collect_port),
+        )  # fmt: skip
+        routes = ROOT / "deploy" / "notify.toml"
+        self.deployment.beside(
+            "notify", CULDESAC_NOTIFY=str(routes), CULDESAC_NOTIFY_METRICS_PORT=str(notify_port)
+        )
+        jobs = [
+            {"job_name": name, "static_configs": [{"targets": [f"127.0.0.1:{scraped}"]}]}
+            for name, scraped in {
+                "culdesac": worker_port, "culdesac-board": board_port, "culdesac-collect": collect_port,
+                "culdesac-notify": notify_port,
+            }.items()
+        ]  # fmt: skip
         every = f"{SCRAPE_S:g}s"
         config = {
             "global": {"scrape_interval": every, "scrape_timeout": every, "evaluation_interval": every},
             "rule_files": [str(RULES)],
-            "scrape_configs": [job],
+            "scrape_configs": jobs,
         }
         (directory / "prometheus.yml").write_text(json.dumps(config))  # JSON is YAML
         with (directory / "prometheus.log").open("wb") as log:
@@ -84,6 +102,16 @@ class WatchedProduct:
         for begin, end in itertools.pairwise(cuts):
             self.deployment.publish(events[begin:end])
             time.sleep(pause_s)
+
+    def collect(self) -> None:
+        """Send the collector a click, and wait until Kafka has it."""
+        click = {"n": "pageview", "u": "https://shop.example/", "d": "shop.example"}
+        request = Request(
+            f"http://127.0.0.1:{self.collecting}/api/event", json.dumps(click).encode(),
+            {"Origin": "https://shop.example", "Content-Type": "text/plain", "User-Agent": "Mozilla/5.0"},
+        )  # fmt: skip
+        with urlopen(request, timeout=60) as answer:
+            assert answer.status == 202
 
     def ask(self, expr: str) -> list[Series]:
         """Evaluate a query over the whole run."""
