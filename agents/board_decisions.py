@@ -43,13 +43,15 @@ class Decisions:
         self._settings = settings
         self._gate = asyncio.Semaphore(AT_ONCE)
 
-    async def send(self, alert: DeadEndAlert, action: str, form: Mapping[str, str]) -> None:
+    async def send(self, alert: DeadEndAlert, at_ms: int, action: str, form: Mapping[str, str]) -> None:
         """Send what was decided about an alert, and wait until Kafka has it.
 
         Parameters
         ----------
         alert
             What it is about.
+        at_ms
+            Event time at which it counts.
         action
             One of those that there are.
         form
@@ -69,7 +71,7 @@ class Decisions:
                 mute_ms = parse_duration(form["for"]) or None
             except ValueError as error:
                 raise DecisionError(422, f"How long? {error}") from None
-        note = decision_of(alert.alert_id, action, by, why or None, mute_ms, alert.site)
+        note = decision_of(alert.alert_id, action, by, why or None, mute_ms, alert.site, at_ms=at_ms)
         try:
             async with self._gate:
                 await asyncio.to_thread(send_note, self._settings, "alert-decisions", alert.alert_id, note)

@@ -222,9 +222,9 @@ class Pages:
 
     def _row(self, shown: ShownAlert) -> Part:
         """Render an alert's row; as long as nothing has changed, it is the one of before."""
-        alert, waiting = shown
+        alert, waiting, in_vain = shown
         name = f"alert-{alert.alert_id}"
-        key = f"{alert.revision}:{waiting.event_id if waiting else ''}"
+        key = f"{alert.revision}:{waiting.event_id if waiting else ''}:{in_vain}"
         known = self._rows.get(name)
         if known is None or known[0] != key:
             known = self._rows[name] = (key, self._render("row", shown=shown, alert=alert, name=name))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from hashlib import sha256
 from typing import Any
@@ -151,7 +152,8 @@ class BoardApp:
             action = form.get("action", "")
             if action not in ACTIONS:
                 raise FormError(422, f"Say what is to become of it: {', '.join(ACTIONS)}.")
-            await self._decisions.send(shown.alert, action, form)
+            at_ms = self._hub.board.decision_time(shown.alert, int(time.time() * 1000))
+            await self._decisions.send(shown.alert, at_ms, action, form)
         except (FormError, DecisionError) as error:
             board_metrics.decisions.labels("refused").inc()
             return self._answer(request, alert_id, str(error), error.status)

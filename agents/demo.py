@@ -212,7 +212,7 @@ class Demo:
 
     def _start_board(self, settings: WorkerSettings) -> GuardedProcess:
         port = _free_port()
-        board = self._start("board", settings, "board", f"--port={port}")
+        board = self._start("board", settings, "board", f"--port={port}", CULDESAC_BOARD_METRICS_PORT="0")
         self.view.say(f"Board: http://127.0.0.1:{port}/ (until the demo ends)")
         return board
 

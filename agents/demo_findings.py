@@ -38,6 +38,13 @@ class Finding(NamedTuple):
         """How long after it began it was found (event time, ms)."""
         return None if self.alert is None else _opened_ms(self.alert) - self.fault.start_ms
 
+    @property
+    def over_after_ms(self) -> int | None:
+        """How long after its repair the alert was over (event time, ms); None: it is not over."""
+        if self.alert is None or self.alert.resolved_at is None or self.alert.status != "resolved":
+            return None
+        return parse_time(self.alert.resolved_at) - self.fault.end_ms
+
     def is_due(self, now_ms: int) -> bool:
         """Tell whether its time is up at the event time `now_ms`: it should have been found."""
         return (now_ms - self.fault.start_ms) / _HOUR_MS * self.views_per_hour >= DUE_VIEWS

@@ -136,24 +136,30 @@ def findings_table(planted: Sequence[Finding], others: Sequence[DeadEndAlert]) -
     """Planted faults with what was found of them, then alerts about anything else."""
     table = Table()
     table.add_column("Dead end", no_wrap=True)
-    for title in ("Planted", "Found", "After", "Status", "Exits (expected)"):
+    for title in ("Planted", "Found", "After", "Status", "Repaired", "Over after", "Exits (expected)"):
         table.add_column(title, no_wrap=True)
     for finding in planted:
         alert = finding.alert
-        after = "" if finding.after_ms is None else format_duration(finding.after_ms // 60_000 * 60_000)
+        repaired = finding.fault.end_ms < max(other.fault.end_ms for other in planted)
         table.add_row(
             finding.fault.page,
             minute(format_ms(finding.fault.start_ms))[5:],
             Text("no", "yellow") if alert is None else Text("yes", "green"),
-            after,
+            _minutes(finding.after_ms),
             "" if alert is None else alert.status,
+            minute(format_ms(finding.fault.end_ms))[5:] if repaired else "",
+            _minutes(finding.over_after_ms),
             "" if alert is None else f"{alert.exits:,} ({alert.expected_exits:,.0f})",
         )
     for alert in others:
         where = subject(alert.scope, alert.value, alert.page)
         exits = f"{alert.exits:,} ({alert.expected_exits:,.0f})"
-        table.add_row(where, "no", minute(alert.opened_at)[5:], "", alert.status, exits)
+        table.add_row(where, "no", minute(alert.opened_at)[5:], "", alert.status, "", "", exits)
     return table
+
+
+def _minutes(duration_ms: int | None) -> str:
+    return "" if duration_ms is None else format_duration(duration_ms // 60_000 * 60_000)
 
 
 def _time(time_ms: int | None) -> str:

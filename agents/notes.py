@@ -31,15 +31,18 @@ def decision_of(
     mute_ms: int | None,
     site: str,
     clock: Callable[[], float] = time.time,
+    at_ms: int | None = None,
 ) -> dict[str, Any]:
-    """Make a decision about an alert, as of now.
+    """Make a decision about an alert.
 
     Parameters
     ----------
     mute_ms
-        For how long a mute holds (ms); None: until the alert is over.
+        For how long from now a mute holds (ms); None: until the alert is over.
     clock
         Wall clock (s).
+    at_ms
+        Event time (ms) at which it counts; None: now.
 
     Examples
     --------
@@ -50,7 +53,7 @@ def decision_of(
     now_ms = int(clock() * 1000)
     note = {
         "event_id": uuid.uuid4().hex,
-        "occurred_at": format_ms(now_ms),
+        "occurred_at": format_ms(now_ms if at_ms is None else at_ms),
         "site": site,
         "alert_id": alert_id,
         "action": action,

@@ -36,6 +36,8 @@ MAX_ALERTS, MAX_PAGES, MAX_NOTICES = 2_000, 20_000, 100
 """More are not kept: alerts that were over first go first, pages beyond are counted as left out, and of notices the
 first ones go."""
 OVER = frozenset({"withdrawn", "dismissed", "resolved"})
+SETTLED_MS = 15 * 60_000
+"""So much event time after a decision its alert carries it, or never will: minutes are judged some 6 later."""
 
 
 class SeenView(msgspec.Struct, gc=False):
@@ -61,10 +63,21 @@ class SeenSession(msgspec.Struct, gc=False):
 
 
 class ShownAlert(NamedTuple):
-    """An alert as it is shown: with a decision that the alert itself does not carry yet."""
+    """An alert as it is shown.
+
+    Attributes
+    ----------
+    alert
+        Its last revision.
+    waiting
+        A decision that the alert itself does not carry yet.
+    in_vain
+        Whether that has had the time to change something: it was refused, or things were so already.
+    """
 
     alert: DeadEndAlert
     waiting: AlertDecision | None
+    in_vain: bool = False
 
     @property
     def is_open(self) -> bool:
@@ -145,7 +158,20 @@ class Board:
     def alert(self, alert_id: str) -> ShownAlert | None:
         """Give an alert by its id."""
         alert = self._alerts.get(alert_id)
-        return None if alert is None else ShownAlert(alert, self._waiting(alert))
+        return None if alert is None else self._shown(alert)
+
+    def decision_time(self, alert: DeadEndAlert, now_ms: int) -> int:
+        """Event time (ms) of a decision that somebody takes now about what he sees here.
+
+        It is the shop's time, so that it counts at once also where a past is played fast, and later than all that
+        is known of the alert; never later than `now_ms`, the clock's time.
+        """
+        seen_ms = self.traffic.newest_ms(alert.site)
+        if seen_ms is None:
+            return now_ms
+        before = self._decisions.get(alert.alert_id)
+        known = [seen_ms, parse_time(alert.updated_at), 0 if before is None else before.occurred_at + 1]
+        return min(now_ms, max(known))
 
     def open_alerts(self, site: str | None = None) -> list[ShownAlert]:
         """Alerts that are not over, the most money at stake first; those that are muted are behind."""
@@ -316,7 +342,11 @@ class Board:
         return (alert for alert in self._alerts.values() if site is None or alert.site == site)
 
     def _shown(self, alert: DeadEndAlert) -> ShownAlert:
-        return ShownAlert(alert, self._waiting(alert))
+        waiting = self._waiting(alert)
+        if waiting is None:
+            return ShownAlert(alert, None)
+        now_ms = self.traffic.newest_ms(alert.site) or 0
+        return ShownAlert(alert, waiting, now_ms - waiting.occurred_at > SETTLED_MS)
 
     def _waiting(self, alert: DeadEndAlert) -> AlertDecision | None:
         """Give the last decision about an alert, as long as the alert does not carry it."""

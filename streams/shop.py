@@ -44,6 +44,7 @@ _ELSEWHERE = 0.012
 # What the demo shows: a quiet past, then faults that a busy page betrays within an hour or two.
 _DEMO_PAST_HOURS = 72
 _DEMO_FAULT_HOURS = 10
+_DEMO_REPAIR_HOURS = 4
 _DEMO_POINTS = 0.40
 _DEMO_TEMPLATES = ("product", "category", "content")
 # Sessions behind the expected views: a page with a tenth of a view a session is known to about 5 %.
@@ -185,16 +186,19 @@ def busy_pages(config: ShopConfig, n: int, template: str | None = None) -> list[
 def demo_plan(config: ShopConfig) -> tuple[Fault, ...]:
     """Plan +40 points on the busiest product, category and content page, from 10 hours before the end.
 
-    An endless shop counts as 72 hours old, and its faults last for a further week. A short one is left
-    quiet for its first three fifths.
+    The product page is repaired four hours before the end. An endless shop counts as 72 hours old, and its faults
+    last for a further week. A short one is left quiet for its first three fifths, and nothing is repaired in it.
     """
     length_hours = _DEMO_PAST_HOURS if config.hours is None else config.hours
     now_ms = config.start_ms + round(length_hours * HOUR_MS)
     quiet_ms = round(length_hours * HOUR_MS * 0.6)
     start_ms = max(now_ms - _DEMO_FAULT_HOURS * HOUR_MS, config.start_ms + quiet_ms)
     end_ms = now_ms + _WEEK_HOURS * HOUR_MS if config.hours is None else now_ms
+    ends_ms = dict.fromkeys(_DEMO_TEMPLATES, end_ms)
+    if config.hours is not None and end_ms - start_ms >= _DEMO_FAULT_HOURS * HOUR_MS:
+        ends_ms[_DEMO_TEMPLATES[0]] -= _DEMO_REPAIR_HOURS * HOUR_MS
     return tuple(
-        Fault(busy_pages(config, 1, template)[0], start_ms, end_ms, _DEMO_POINTS)
+        Fault(busy_pages(config, 1, template)[0], start_ms, ends_ms[template], _DEMO_POINTS)
         for template in _DEMO_TEMPLATES
     )
 
