@@ -168,30 +168,44 @@ class Pages:
         """Render only the list itself."""
         return self._render("page_list", site=site, text=text, **self._list(site, text, start))
 
-    def page(self, site: str, page: str) -> str | None:
-        """Render a page's page; None where nothing is known of it."""
+    def page(self, site: str, page: str, parts: Mapping[str, Part], seen: str = "") -> str | None:
+        """Render a page's page with its parts; None where nothing is known of it."""
+        if len(parts) == 1:
+            return None
+        return self._page(
+            "page.html",
+            site,
+            page=page,
+            parts={name: part.html for name, part in parts.items()},
+            live=link("/live", view="page", site=site, id=page, seen=seen),
+        )
+
+    def page_parts(self, site: str, page: str) -> dict[str, Part]:
+        """Render what changes on a page's page, by id; the banner alone where nothing is known of it."""
+        parts = {"banner": self.banner()}
         board = self._hub.board
         score, credit = board.score(site, page), board.credit(site, page)
         alerts = board.alerts_of(site, page)
         neighbours = board.visits.neighbours(site, page)
         if score is None and credit is None and not alerts and not neighbours.views:
-            return None
+            return parts
         points = board.history(site, page).points()
-        return self._page(
-            "page.html",
-            site,
-            page=page,
-            score=score,
-            credit=credit,
-            placebo=board.placebo(site),
-            alerts=alerts,
-            neighbours=neighbours,
-            visits=len(board.visits),
-            sankey=sankey_of(neighbours),
-            points=points,
-            values=values_of(history_lines(points)),
-            live=link("/live", view="banner"),
-        )
+        values = values_of(history_lines(points)) if len(points) > 1 else "null"
+        parts["totals"] = self._part("page_totals", site=site, score=score)
+        parts["alerts"] = self._part("page_alerts", alerts=alerts)
+        parts["history"] = self._part("page_history", points=points, values=values)
+        parts["points"] = self._part("page_points", points=points)
+        parts["reasons"] = self._part("page_reasons", score=score)
+        parts["credit"] = self._part("page_credit", credit=credit, placebo=board.placebo(site))
+        # Of a busy page they change with every session: once a minute of the shop is often enough to be read.
+        key = f"{board.traffic.newest_ms(site)}|{self._hub.loading}"
+        for name, values_ in (
+            ("sankey", {"sankey": sankey_of(neighbours), "visits": len(board.visits)}),
+            ("neighbours", {"site": site}),
+        ):
+            html = self._render(f"page_{name}", neighbours=neighbours, **values_)
+            parts[name] = Part(key, html)
+        return parts
 
     def banner(self) -> Part:
         """Say how the reading goes."""

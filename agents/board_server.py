@@ -102,8 +102,9 @@ class BoardApp:
 
     async def page(self, request: Request) -> Response:
         """Give a page's page."""
-        query = request.query_params
-        html = self._pages.page(query.get("site", ""), query.get("page", ""))
+        site, page = request.query_params.get("site", ""), request.query_params.get("page", "")
+        parts = self._renderings.of(f"page|{site}|{page}", lambda: self._pages.page_parts(site, page))
+        html = self._pages.page(site, page, parts, self._given.keep(parts))
         if html is None:
             return self._missing("Nothing is known of this page", "It has not been seen, or not for long.")
         return HTMLResponse(html)
@@ -113,16 +114,17 @@ class BoardApp:
         if self._streams >= STREAMS:
             return self._error(503, "too many pages are open", {"Retry-After": "10"})
         view, site = request.query_params.get("view", ""), _site(request)
-        alert_id = request.query_params.get("id", "")
+        what = request.query_params.get("id", "")
         pages = self._pages
         views = {
             "index": lambda: pages.index_parts(site),
-            "alert": lambda: pages.alert_parts(alert_id),
+            "alert": lambda: pages.alert_parts(what),
+            "page": lambda: pages.page_parts(site or "", what),
             "banner": lambda: {"banner": pages.banner()},
         }
         if view not in views:
             return self._error(404, "there is no such view")
-        name = f"{view}|{site}|{alert_id}"
+        name = f"{view}|{site}|{what}"
         sent = self._given.take(request.query_params.get("seen", ""))
 
         async def stream() -> AsyncIterator[dict[str, str]]:
