@@ -65,8 +65,9 @@ def adapt(
 
     Example: culdesac adapt --format snowplow --from-topic enriched-good --kafka localhost:9092
     """
-    from agents.adapting import TopicAdapter, adapt_topic
+    from agents.adapting import TopicAdapter, adapt_topic, check_rights
     from agents.foreign_files import topic_adapter_of
+    from agents.grants import RawTopic
     from agents.secret import load_secret
     from agents.security import security_of
     from streams.adapters import Adaptation
@@ -74,11 +75,13 @@ def adapt(
     loaded = settings_of(settings, kafka=kafka)
     secret = load_secret(loaded)[0] if form == "access-log" else ""
     adaptation = Adaptation(topic_adapter_of(form, map_file, loaded.streams.site, secret))
+    raw = RawTopic(from_topic, group or f"culdesac-adapt-{form}-{from_topic}")
+    check_rights(loaded, raw)
     adapter = TopicAdapter(
         loaded.kafka,
-        from_topic,
+        raw.topic,
         adaptation,
-        group or f"culdesac-adapt-{form}-{from_topic}",
+        raw.group,
         loaded.topic_prefix,
         security_of(loaded),
         loaded.session_timeout_ms,

@@ -18,8 +18,10 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import CommitFailedError, KafkaError
 from kafka.structs import OffsetAndMetadata
 
+from agents.grants import RawTopic, lacking, missing_grants
 from agents.publisher import Publisher
 from agents.security import OPEN, Security
+from agents.settings import WorkerSettings
 from streams.adapters import Adaptation
 
 BATCH = 500
@@ -32,6 +34,23 @@ log = logging.getLogger(__name__)
 
 class AdaptError(Exception):
     """A raw topic can't be adapted; one line that says what to do."""
+
+
+def check_rights(settings: WorkerSettings, raw: RawTopic) -> None:
+    """Look whether Kafka lets us read the raw topic and write the input topics.
+
+    Raises
+    ------
+    AdaptError
+        It does not.
+    TopicError
+        It can't be asked.
+    """
+    missing = missing_grants(settings, "adapter", raw)
+    if missing:
+        raise AdaptError(
+            f"{settings.kafka}: this user lacks {lacking(missing)}: culdesac topics --acls prints the commands"
+        )
 
 
 class TopicAdapter:

@@ -20,7 +20,8 @@ from rich.markup import escape
 
 from agents.broker import BrokerError
 from agents.doctor_findings import Finding
-from agents.doctor_services import find_ports, find_receivers, find_rights, find_watching, port_finding
+from agents.doctor_outside import find_receivers, find_watching
+from agents.doctor_services import find_ports, find_rights, port_finding
 from agents.grants import commands, lacking, missing_grants
 from agents.java import find_java
 from agents.kafka_jars import jars_are_cached

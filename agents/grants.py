@@ -7,7 +7,7 @@ import shlex
 import sys
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import msgspec
 from kafka.errors import (
@@ -39,7 +39,7 @@ ROLES: dict[Role, str] = {
     "worker": "culdesac worker and doctor",
     "publisher": "culdesac publish and shop; your own producers write the topics that they fill",
     "collector": "culdesac collect",
-    "adapter": "culdesac adapt; and Read on its raw topic and on the group culdesac-adapt-FORMAT-TOPIC",
+    "adapter": "culdesac adapt; with the names of its raw topic and of its group",
     "notifier": "culdesac notify; and Read on a group APP_ID-notify-ROUTE for each of its routes",
     "reader": "culdesac alerts; other readers want Read on a group of their own as well",
     "board": "culdesac board",
@@ -58,8 +58,27 @@ class Grant(msgspec.Struct, frozen=True):
     operations: tuple[Operation, ...]
 
 
-def grants(settings: WorkerSettings, role: Role) -> list[Grant]:
+class RawTopic(NamedTuple):
+    """Whole names of a topic that adapt reads, and of its consumer group."""
+
+    topic: str = "RAW_TOPIC"
+    group: str = "culdesac-adapt-FORMAT-RAW_TOPIC"
+
+
+ANY_RAW_TOPIC = RawTopic()
+
+
+def grants(settings: WorkerSettings, role: Role, raw: RawTopic = ANY_RAW_TOPIC) -> list[Grant]:
     """All that a role needs; nothing on the cluster, and nothing on transactions.
+
+    Parameters
+    ----------
+    settings
+        Whose topics and group.
+    role
+        Who wants it.
+    raw
+        Of an adapter; by default words in capitals, to be replaced.
 
     Examples
     --------
@@ -71,13 +90,15 @@ def grants(settings: WorkerSettings, role: Role) -> list[Grant]:
     if role == "administrator":
         for name in TOPICS:
             wanted[name] |= {"Create", "Describe", "DescribeConfigs"}
-    elif role == "publisher":
+    elif role in ("publisher", "adapter"):
         for name in (*INPUTS, REJECTED):
             wanted[name].add("Write")
+        if role == "adapter":
+            groups = [Grant("topic", raw.topic, ("Read",)), Grant("group", raw.group, ("Read",))]
     elif role == "notifier":
         wanted["dead-end-alerts"].add("Read")
         wanted["undelivered-notices"].add("Write")
-    elif role in ("collector", "adapter"):
+    elif role == "collector":
         for name in (*COLLECTED, REJECTED):
             wanted[name].add("Write")
     elif role == "reader":
@@ -123,7 +144,9 @@ def _least(operations: Iterable[Operation]) -> tuple[Operation, ...]:
     return tuple(operation for operation in order if operation in wanted)
 
 
-def missing_grants(settings: WorkerSettings, role: Role = "worker") -> list[Grant]:
+def missing_grants(
+    settings: WorkerSettings, role: Role = "worker", raw: RawTopic = ANY_RAW_TOPIC
+) -> list[Grant]:
     """Look which grants of a role the user of these settings lacks, changing nothing.
 
     Kafka shows no difference between a topic that is not there and one that may not be seen.
@@ -133,7 +156,7 @@ def missing_grants(settings: WorkerSettings, role: Role = "worker") -> list[Gran
     TopicError
         Kafka can't be asked, or lets nobody in by these settings.
     """
-    wanted = grants(settings, role)
+    wanted = grants(settings, role, raw)
     held: dict[tuple[str, str], set[str]] = {}
     absent = set()
     with admin_client(settings.kafka, security_of(settings)) as client:

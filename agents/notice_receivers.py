@@ -121,19 +121,33 @@ class Mailbox(msgspec.Struct, frozen=True, kw_only=True):
         except TimeoutError:
             return Failed(f"no answer within {ATTEMPT_S:.0f} s")
 
-    def _send(self, alert: DeadEndAlert) -> Answer:
+    def connect(self, timeout_s: float) -> smtplib.SMTP:
+        """Connect, encrypt and log in, as far as the settings say.
+
+        Raises
+        ------
+        OSError, smtplib.SMTPException
+            It can't be reached, its certificate is no good, or it lets nobody in so.
+        """
         context = ssl.create_default_context() if self.security != "none" else None
+        smtp = (
+            smtplib.SMTP_SSL(self.host, self.port, timeout=timeout_s, context=context)
+            if self.security == "tls"
+            else smtplib.SMTP(self.host, self.port, timeout=timeout_s)
+        )
         try:
-            smtp = (
-                smtplib.SMTP_SSL(self.host, self.port, timeout=ATTEMPT_S, context=context)
-                if self.security == "tls"
-                else smtplib.SMTP(self.host, self.port, timeout=ATTEMPT_S)
-            )
-            with smtp:
-                if self.security == "starttls":
-                    smtp.starttls(context=context)
-                if self.username is not None:
-                    smtp.login(self.username, self.password or "")
+            if self.security == "starttls":
+                smtp.starttls(context=context)
+            if self.username is not None:
+                smtp.login(self.username, self.password or "")
+        except BaseException:
+            smtp.close()
+            raise
+        return smtp
+
+    def _send(self, alert: DeadEndAlert) -> Answer:
+        try:
+            with self.connect(ATTEMPT_S) as smtp:
                 smtp.send_message(mail(alert, self.board, self.sender, self.to))
         except smtplib.SMTPRecipientsRefused as error:
             code = max((code for code, _ in error.recipients.values()), default=0)

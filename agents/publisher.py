@@ -21,6 +21,7 @@ from aiokafka.errors import KafkaError
 
 from agents.security import OPEN, Security
 from agents.topics import partition_counts
+from schemas.cloud_events import envelope
 from schemas.topics import partition
 from streams.event_files import INPUTS, REJECTED
 
@@ -35,6 +36,7 @@ WAITING_RECORDS = 5_000
 WAITING_BYTES = 16 << 20
 """And not more than this of them: a slow broker makes the sender wait, never its memory grow."""
 TIMEOUT_S = 60.0
+SOURCE = "/culdesac/publish"
 
 log = logging.getLogger(__name__)
 
@@ -253,13 +255,15 @@ class Publisher:
         for (topic, number), records in waiting.items():
             batch = self._producer.create_batch()
             for key, value in records:
-                if batch.append(timestamp=now_ms, key=key, value=value) is None:
+                refused = topic == REJECTED and key is not None
+                headers = envelope(REJECTED, SOURCE, (key or b"").decode(), 1, now_ms) if refused else []
+                if batch.append(timestamp=now_ms, key=key, value=value, headers=headers) is None:
                     batch.close()
                     futures.append(
                         await self._producer.send_batch(batch, self._prefix + topic, partition=number)
                     )
                     batch = self._producer.create_batch()
-                    batch.append(timestamp=now_ms, key=key, value=value)
+                    batch.append(timestamp=now_ms, key=key, value=value, headers=headers)
             batch.close()
             futures.append(await self._producer.send_batch(batch, self._prefix + topic, partition=number))
         await asyncio.gather(*futures)

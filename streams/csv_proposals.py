@@ -99,7 +99,7 @@ def propose_map(lines: Sequence[bytes], encoding: Encoding | None = None) -> Pro
     no column looks like a visitor's id: page views without one are rejected. Name it here
     """
     if any(b"\0" in line for line in lines[:1]):
-        raise MapError("holds NUL bytes, as UTF-16 does: save it as UTF-8 first")
+        raise MapError("holds NUL bytes, as UTF-16 without a byte order mark does: save it as UTF-8 first")
     encoding = encoding or _encoding(lines)
     some = [line.decode(encoding, "replace") for line in lines]
     if some:

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+import codecs
 import gzip
+import io
 import zlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
@@ -153,7 +155,9 @@ def detect_files(paths: Iterable[Path]) -> str:
 
 
 def read_lines(file: Path, on_bytes: OnBytes | None = None) -> Generator[bytes, None, None]:
-    """Lines of a file without their ends; ``.gz`` is unpacked, and a line of many megabytes comes in pieces.
+    """Lines of a file without their ends, in UTF-8 where it begins with the byte order mark of UTF-16.
+
+    ``.gz`` is unpacked, and a line of many megabytes comes in pieces.
 
     Raises
     ------
@@ -266,14 +270,25 @@ def _expected(form: Format | Adaptation) -> str:
     )
 
 
+def _as_utf8(plain: io.BufferedReader | gzip.GzipFile, stack: ExitStack) -> Callable[[int], bytes]:
+    """Read lines; those of a file in UTF-16, as spreadsheet programs save "Unicode text", as UTF-8."""
+    start = plain.peek(64)[:64]
+    # The mark alone may also begin a line of rubbish, which is refused as it came.
+    if not start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" not in start:
+        return plain.readline
+    text = io.TextIOWrapper(cast(IO[bytes], plain), encoding="utf-16", errors="replace", newline="\n")
+    stack.callback(text.detach)  # else it would close the file as soon as nobody reads from it
+    return lambda size: text.readline(size).encode()
+
+
 def _lines(file: Path, on_bytes: OnBytes | None) -> Generator[bytes, None, None]:
     """Lines without their ends, blank ones too: they count."""
     try:
         with ExitStack() as stack:
-            packed: IO[bytes] = stack.enter_context(file.open("rb"))
-            plain = stack.enter_context(gzip.open(packed)) if file.suffix == ".gz" else packed
+            packed = stack.enter_context(file.open("rb"))
+            plain = stack.enter_context(gzip.GzipFile(fileobj=packed)) if file.suffix == ".gz" else packed
             told = 0
-            for number, line in enumerate(iter(partial(plain.readline, MAX_LINE_BYTES), b"")):
+            for number, line in enumerate(iter(partial(_as_utf8(plain, stack), MAX_LINE_BYTES), b"")):
                 if on_bytes is not None and not number % 2000:
                     on_bytes(packed.tell() - told)
                     told = packed.tell()

@@ -22,7 +22,6 @@ import yaml
 from dockerfile_parse import DockerfileParser
 
 from agents.doctor import PYTHONS
-from agents.doctor_services import JOBS
 from agents.durations import parse_duration
 from agents.kafka_jars import KAFKA_VERSION
 from agents.pump import COMMIT_S, DRAIN_S
@@ -188,7 +187,6 @@ def test_prometheus_scrapes_every_worker_of_compose() -> None:
     config = yaml.safe_load((DEPLOY / "prometheus.yml").read_text())
     job = config["scrape_configs"][0]
     assert job["static_configs"] == [{"targets": [f"{name}:{PORT}" for name in WORKERS]}]
-    assert {job["job_name"] for job in config["scrape_configs"]} == JOBS.keys()
     mounted = dict(volume.split(":")[:2] for volume in SERVICES["prometheus"]["volumes"])
     assert f"--config.file={mounted['./prometheus.yml']}" in SERVICES["prometheus"]["command"]
     [rules] = config["rule_files"]

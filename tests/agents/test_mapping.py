@@ -6,6 +6,7 @@ import gzip
 import json
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,22 @@ def culdesac(monkeypatch: pytest.MonkeyPatch, *words: str | Path) -> int:
     return int(end.value.code or 0)
 
 
+def unicode_text(content: bytes) -> bytes:
+    """Write a file anew as spreadsheet programs save "Unicode text"."""
+    return content.decode().replace("\n", "\r\n").encode("utf-16")
+
+
+@pytest.mark.parametrize(("name", "saved"), [("shop.csv.gz", gzip.compress), ("shop.txt", unicode_text)])
 def test_a_csv_that_nobody_prepared_is_mapped_and_replayed(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    name: str,
+    saved: Callable[[bytes], bytes],
 ) -> None:
     monkeypatch.setenv("CULDESAC_DATA_DIR", str(tmp_path / "data"))
-    shop, made = tmp_path / "shop.csv.gz", tmp_path / "map.toml"
-    shop.write_bytes(gzip.compress((FOREIGN / "shop_events.csv").read_bytes()))
+    shop, made = tmp_path / name, tmp_path / "map.toml"
+    shop.write_bytes(saved((FOREIGN / "shop_events.csv").read_bytes()))
     assert culdesac(monkeypatch, "map", shop, "--out", made) == 0
     said = capfd.readouterr().err
     assert "102 page-views, such as" in said

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
+import jsonschema_rs
 import msgspec
 import pytest
 from aiosmtpd.controller import Controller
@@ -36,6 +37,7 @@ from agents.notify import MADE_UP
 from agents.notify_settings import NotifySettings
 from agents.settings import WorkerSettings, load_settings
 from agents.topics import ensure_topics
+from schemas.cloud_events import header_schema
 from schemas.dead_end_alerts import AlertStatus, DeadEndAlert
 from streams.notice_routes import Route, quiet_hours
 
@@ -164,9 +166,12 @@ class Desk:
         ends = consumer.end_offsets(partitions)
         consumer.seek_to_beginning(*partitions)
         found: list[dict[str, Any]] = []
+        fits = jsonschema_rs.Draft7Validator(header_schema("undelivered-notices"))
         while any(consumer.position(tp) < end for tp, end in ends.items()):
             for records in consumer.poll(timeout_ms=200).values():
                 found += [json.loads(record.value) for record in records]
+                for record in records:
+                    fits.validate({name: text.decode() for name, text in record.headers})
         consumer.close()
         return found
 

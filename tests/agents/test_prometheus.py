@@ -19,6 +19,7 @@ from agents.dashboards.checking import check, declared
 from agents.dashboards.panels import Board, Panel, Query, Row
 from agents.dashboards.pictures import draw
 from agents.dashboards.prometheus import resolved
+from agents.doctor_outside import find_watching
 from tests.agents.product import END_MS
 from tests.agents.watched_product import HAS_PROMETHEUS, RATE_INTERVAL, WatchedProduct, shop_until
 
@@ -66,7 +67,8 @@ def watched(kafka: EmbeddedKafka, tmp_path_factory: pytest.TempPathFactory) -> I
         product.collect()
         product.wait_for('culdesac_collect_requests_total{endpoint="plausible"}')
         product.collect()
-        product.wait_for('rate(culdesac_collect_requests_total{endpoint="plausible"}[15s]) > 0')
+        # Some more scrapes: a query over the run is asked by its own seconds.
+        product.wait_for('count_over_time(culdesac_collect_requests_total{endpoint="plausible"}[15s]) >= 4')
         yield product
     finally:
         product.close()
@@ -113,6 +115,12 @@ def test_an_operator_can_check_the_boards_on_a_prometheus(
 ) -> None:
     app(["check", watched.url], standalone_mode=False)
     assert capsys.readouterr().out == "every panel shows something\n"
+    findings = list(find_watching(watched.url))
+    assert [(finding.name, finding.state) for finding in findings] == [
+        ("Prometheus", "ok"),
+        ("rules", "ok"),
+        ("panels", "ok"),
+    ], findings
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1", "nonsense"])

@@ -20,12 +20,23 @@ import pytest
 from kafka import KafkaConsumer, TopicPartition
 
 from agents import doctor
+from agents.adapting import AdaptError, TopicAdapter, check_rights
 from agents.alerts import AlertReader
 from agents.broker import EmbeddedKafka
 from agents.changelogs import FENCE_KEY, top_header, write_fence
 from agents.collect import check_kafka
 from agents.collect_sender import CollectSender
-from agents.grants import LOG_STAGES, ROLES, Grant, Role, commands, grants, missing_grants, show_grants
+from agents.grants import (
+    LOG_STAGES,
+    ROLES,
+    Grant,
+    RawTopic,
+    Role,
+    commands,
+    grants,
+    missing_grants,
+    show_grants,
+)
 from agents.progress import Bars
 from agents.publisher import Publisher
 from agents.publishing import publish_files
@@ -37,9 +48,11 @@ from agents.stores import Store
 from agents.topics import TopicError, check_topics, ensure_topics
 from agents.worker import make_deployment
 from schemas.topics import TOPICS
+from streams.adapters import Adaptation
 from streams.collected import CollectedRecord
 from streams.event_files import find_files, read_events
 from streams.flow import stages
+from streams.ga4_exports import Ga4Export
 from streams.intake import Intake
 from streams.models import Models
 from streams.processors import Fence
@@ -229,6 +242,21 @@ def test_a_collector_needs_no_more_than_its_rights(secure: SecureKafka) -> None:
     assert asyncio.run(deliver())
 
 
+def test_an_adapter_needs_no_more_than_its_rights(secure: SecureKafka) -> None:
+    settings, raw = secure.settings("adapter"), RawTopic("feedback", "adapters")
+    with pytest.raises(AdaptError, match="Read on topic feedback, Read on group adapters"):
+        check_rights(settings, raw)
+    secure.grant("adapter", grants(settings, "adapter", raw))
+    check_rights(settings, raw)
+    adaptation = Adaptation(Ga4Export())
+    adapter = TopicAdapter(settings.kafka, raw.topic, adaptation, raw.group, security=security_of(settings))
+    adapter.step()
+    adapter.close()
+    secure.revoke("adapter", Grant("topic", "orders", ("Write",)))
+    with pytest.raises(AdaptError, match="lacks Write on topic orders: culdesac topics --acls"):
+        check_rights(settings, raw)
+
+
 REFUSALS = [
     ({"sasl_password": "a wrong one"}, "lets nobody in by these credentials"),
     ({"ssl_ca_file": ""}, "its certificate is not to be trusted"),
@@ -281,7 +309,7 @@ def test_rights_are_printed_for_every_role_and_name_only_what_there_is(
         words = shlex.split(line)
         assert words[:3] == ["kafka-acls.sh", "--bootstrap-server", "127.0.0.1:9092"]
         named |= {name for option, name in pairwise(words) if option == "--topic"}
-    assert named == {f"shop.{name}" for name in TOPICS}
+    assert named == {f"shop.{name}" for name in TOPICS} | {"RAW_TOPIC"}
     show_grants(WorkerSettings(), as_json=True)
     assert list(json.loads(capsys.readouterr().out)) == list(ROLES)
 
