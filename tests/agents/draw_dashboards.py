@@ -40,6 +40,7 @@ def main() -> None:
             product.feed(events, parts, given.seconds / parts)
             fed_s = time.monotonic() - began
             product.wait_for("sum(culdesac_lag_records) == 0", 300)
+            product.collect()
             time.sleep(5)  # the last figures are scraped
             known = product.prometheus.metrics() | declared()
             note = (

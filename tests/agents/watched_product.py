@@ -104,14 +104,21 @@ class WatchedProduct:
             time.sleep(pause_s)
 
     def collect(self) -> None:
-        """Send the collector a click, and wait until Kafka has it."""
+        """Send the collector two clicks, and wait until Prometheus can tell their rate.
+
+        They are of another year than the shop's events: to be called when nothing more is fed.
+        """
         click = {"n": "pageview", "u": "https://shop.example/", "d": "shop.example"}
         request = Request(
             f"http://127.0.0.1:{self.collecting}/api/event", json.dumps(click).encode(),
             {"Origin": "https://shop.example", "Content-Type": "text/plain", "User-Agent": "Mozilla/5.0"},
         )  # fmt: skip
-        with urlopen(request, timeout=60) as answer:
-            assert answer.status == 202
+        series = 'culdesac_collect_requests_total{endpoint="plausible"}'
+        # Some more scrapes at last: a query over the run is asked by its own seconds.
+        for seen in (series, f"count_over_time({series}[15s]) >= 4"):
+            with urlopen(request, timeout=60) as answer:
+                assert answer.status == 202
+            self.wait_for(seen)
 
     def ask(self, expr: str) -> list[Series]:
         """Evaluate a query over the whole run."""

@@ -26,6 +26,7 @@ FULL = {
     "growth": "--events 30000",
     "partitions": "--partitions 1 12 100",
     "collecting": "--connections 8 64 --seconds 10",
+    "board": "--updates 20",
 }
 SHORT = {
     "product": "--hours 2",
@@ -37,6 +38,7 @@ SHORT = {
     "growth": "--events 4000 --only load pages hot",
     "partitions": "--partitions 1 4 --hours 0.5",
     "collecting": "--connections 8 --seconds 2",
+    "board": "--updates 3",
 }
 LIMIT_S = 1_500
 Line = dict[str, Any]
