@@ -55,6 +55,9 @@ def adapt(
     group: Annotated[
         str | None, typer.Option(help="Consumer group; by default named after topic and format.")
     ] = None,
+    metrics_port: Annotated[
+        int | None, typer.Option(min=0, max=65_535, help="Show /metrics there; default: not at all.")
+    ] = None,
     kafka: Kafka = None,
     settings: SettingsFile = None,
     as_json: Json = False,
@@ -65,9 +68,11 @@ def adapt(
 
     Example: culdesac adapt --format snowplow --from-topic enriched-good --kafka localhost:9092
     """
+    from agents.adapt_metrics import Adapting
     from agents.adapting import TopicAdapter, adapt_topic, check_rights
     from agents.foreign_files import topic_adapter_of
     from agents.grants import RawTopic
+    from agents.metrics import serve_at
     from agents.secret import load_secret
     from agents.security import security_of
     from streams.adapters import Adaptation
@@ -88,6 +93,9 @@ def adapt(
     )
     for sentence in adaptation.adapter.cannot_know:
         say(f"Not in it: {sentence}.")
-    report = adapt_topic(adapter, say)
+    shown = Adapting(adaptation)
+    if metrics_port is not None:
+        serve_at("--metrics-port", loaded.metrics_host, metrics_port, shown.health, shown.registry)
+    report = adapt_topic(adapter, say, on_step=shown.stepped)
     if as_json:
         print_json(report)

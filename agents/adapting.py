@@ -138,6 +138,12 @@ class TopicAdapter:
                 log.info("the batch was handed over before it was committed; it is sent again")
         return size
 
+    def lag(self) -> int:
+        """Count records that are still to be read, as far as the last batch has told."""
+        places = self._consumer.assignment()
+        known = [(self._consumer.highwater(place), self._consumer.position(place)) for place in places]
+        return sum(max(0, end - at) for end, at in known if end is not None and at is not None)
+
     def close(self) -> None:
         """Leave the group and disconnect; what was not committed is read again by whoever follows."""
         self._consumer.close(autocommit=False)
@@ -145,9 +151,23 @@ class TopicAdapter:
 
 
 def adapt_topic(
-    adapter: TopicAdapter, say: Callable[[str], None], clock: Callable[[], float] = time.monotonic
+    adapter: TopicAdapter,
+    say: Callable[[str], None],
+    clock: Callable[[], float] = time.monotonic,
+    on_step: Callable[[int], None] | None = None,
 ) -> dict[str, Any]:
     """Go on until SIGTERM or SIGINT; say now and then how far it is.
+
+    Parameters
+    ----------
+    adapter
+        What is carried on.
+    say
+        Told lines for people.
+    clock
+        In seconds.
+    on_step
+        Told after each batch how many raw records are left.
 
     Returns
     -------
@@ -166,6 +186,8 @@ def adapt_topic(
     try:
         while not over.is_set():
             adapter.step()
+            if on_step is not None:
+                on_step(adapter.lag())
             if clock() - said_at >= SAID_EVERY_S:
                 said_at = clock()
                 say(_progress(adapter.adaptation))

@@ -103,17 +103,13 @@ def run_board(settings: WorkerSettings, folder: Path | None) -> None:
 
 
 def _measured(own: BoardSettings, hub: Hub) -> metrics.Server:
-    try:
-        return metrics.serve(
-            own.metrics_host,
-            own.metrics_port,
-            lambda: (hub.broken is None, hub.broken or ("loading" if hub.loading else "ok")),
-            board_metrics.registry,
-        )
-    except OSError as error:
-        raise BoardError(
-            f"board metrics_port: {own.metrics_host}:{own.metrics_port}: {error.strerror}: choose another one"
-        ) from None
+    return metrics.serve_at(
+        "board metrics_port",
+        own.metrics_host,
+        own.metrics_port,
+        lambda: (hub.broken is None, hub.broken or ("loading" if hub.loading else "ok")),
+        board_metrics.registry,
+    )
 
 
 def token_of(own: BoardSettings) -> str | None:

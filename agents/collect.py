@@ -136,17 +136,13 @@ async def _serve(settings: WorkerSettings, secret: str, listening: socket.socket
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, partial(setattr, server, "should_exit", True))
-    try:
-        shown = metrics.serve(
-            own.metrics_host,
-            own.metrics_port,
-            lambda: (sender.connected, sender.trouble or "collects"),
-            collect_metrics.registry,
-        )
-    except OSError as error:
-        raise SettingsError(
-            f"collect metrics_port: {own.metrics_host}:{own.metrics_port}: {error.strerror}: choose another one"
-        ) from None
+    shown = metrics.serve_at(
+        "collect metrics_port",
+        own.metrics_host,
+        own.metrics_port,
+        lambda: (sender.connected, sender.trouble or "collects"),
+        collect_metrics.registry,
+    )
     try:
         sender.start()
         host, port = listening.getsockname()[:2]

@@ -26,6 +26,7 @@ from prometheus_client import (
 )
 
 from agents.currencies import CURRENCIES
+from agents.settings import SettingsError
 from schemas.alert_decisions import DecisionAction
 from schemas.dead_end_alerts import AlertCause, AlertStatus
 from schemas.model_snapshots import ModelName
@@ -359,3 +360,19 @@ def serve(host: str, port: int, health: Health, shown: CollectorRegistry = regis
     http = ThreadingHTTPServer((host, port), Handler)
     http.daemon_threads = True
     return Server(http)
+
+
+def serve_at(
+    setting: str, host: str, port: int, health: Health, shown: CollectorRegistry = registry
+) -> Server:
+    """As `serve`, of a port that a user has chosen.
+
+    Raises
+    ------
+    SettingsError
+        The port is taken, or the address is not of this machine; the line names the setting.
+    """
+    try:
+        return serve(host, port, health, shown)
+    except OSError as error:
+        raise SettingsError(f"{setting}: {host}:{port}: {error.strerror}: choose another one") from None

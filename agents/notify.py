@@ -26,7 +26,7 @@ from agents.notice_receivers import Failed, Mailbox, Receiver
 from agents.notices import notice_id
 from agents.notify_settings import NotifySettings
 from agents.security import security_of
-from agents.settings import SettingsError, WorkerSettings
+from agents.settings import WorkerSettings
 from agents.topics import partition_counts
 from schemas.cloud_events import envelope
 from schemas.dead_end_alerts import DeadEndAlert
@@ -318,13 +318,14 @@ def run_notify(
 
     server = None
     if metrics_port is not None:
-        try:
-            notify_metrics.begin({kind_of(receiver) for receiver in wanted.receivers.values()})
-            server = metrics.serve(
-                settings.metrics_host, metrics_port, lambda: (True, "telling"), notify_metrics.registry
-            )
-        except OSError as error:
-            raise SettingsError(f"--metrics-port {metrics_port}: {error.strerror}: name another") from None
+        notify_metrics.begin({kind_of(receiver) for receiver in wanted.receivers.values()})
+        server = metrics.serve_at(
+            "--metrics-port",
+            settings.metrics_host,
+            metrics_port,
+            lambda: (True, "telling"),
+            notify_metrics.registry,
+        )
     try:
         asyncio.run(run())
     except KafkaError as error:

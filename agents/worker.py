@@ -127,12 +127,7 @@ def run_worker(settings: WorkerSettings) -> None:
         blocked_s=settings.loop_limit_ms / 1000,
     )
     watchdog.install()
-    try:
-        server = metrics.serve(settings.metrics_host, settings.metrics_port, watchdog.health)
-    except OSError as error:
-        raise SettingsError(
-            f"metrics_port: {settings.metrics_host}:{settings.metrics_port}: {error.strerror}: choose another one"
-        ) from None
+    server = metrics.serve_at("metrics_port", settings.metrics_host, settings.metrics_port, watchdog.health)
     # Faust sets up logging later, and would swallow this.
     sys.stderr.write(f"metrics on http://{settings.metrics_host}:{server.port}/metrics\n")
     try:

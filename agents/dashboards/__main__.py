@@ -11,7 +11,7 @@ import typer
 
 from agents.dashboards.building import BOARDS, files
 from agents.dashboards.checking import check, declared
-from agents.dashboards.prometheus import Prometheus
+from agents.dashboards.prometheus import JOB, Prometheus
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "grafana"
 HOUR_S = 3600.0
@@ -28,7 +28,10 @@ def write() -> None:
 
 
 @app.command("check")
-def check_panels(url: Annotated[str, typer.Argument(help="Such as http://localhost:9090")]) -> None:
+def check_panels(
+    url: Annotated[str, typer.Argument(help="Such as http://localhost:9090")],
+    job: Annotated[str, typer.Option(help="Under which workers are scraped.")] = JOB,
+) -> None:
     """Run every panel's query over the last hour; exit code 1 where one shows nothing and should."""
     prometheus, now = Prometheus(url), time.time()
     try:
@@ -36,7 +39,9 @@ def check_panels(url: Annotated[str, typer.Argument(help="Such as http://localho
         found = [
             fault
             for board in BOARDS
-            for fault in check(board, lambda expr: prometheus.over(expr, now - HOUR_S, now, STEP_S), known)
+            for fault in check(
+                board, lambda expr: prometheus.over(expr, now - HOUR_S, now, STEP_S), known, job=job
+            )
         ]
     except (OSError, ValueError) as error:
         sys.stderr.write(f"{url}: {error}: give the address of a Prometheus, such as http://localhost:9090\n")

@@ -8,7 +8,7 @@ import msgspec
 
 from agents import board_metrics, collect_metrics, metrics, notify_metrics
 from agents.dashboards.panels import Board
-from agents.dashboards.prometheus import QueryError, Series, metrics_of, resolved
+from agents.dashboards.prometheus import JOB, QueryError, Series, metrics_of, resolved
 
 Ask = Callable[[str], Sequence[Series]]
 """Evaluates a query over the time that is looked at; raises QueryError."""
@@ -26,7 +26,9 @@ class Fault(msgspec.Struct, frozen=True):
         return f"{self.panel}: {self.kind}: {self.detail}"
 
 
-def check(board: Board, ask: Ask, known: set[str], rate_interval: str = "5m") -> Iterator[Fault]:
+def check(
+    board: Board, ask: Ask, known: set[str], rate_interval: str = "5m", job: str = JOB
+) -> Iterator[Fault]:
     """Run every query of a board, and give what is wrong.
 
     Parameters
@@ -37,6 +39,8 @@ def check(board: Board, ask: Ask, known: set[str], rate_interval: str = "5m") ->
         Of Prometheus: how it answers, and the names of its metrics, or of all that are `declared`.
     rate_interval
         Stands for ``$__rate_interval``.
+    job
+        Under which workers are scraped.
 
     Examples
     --------
@@ -49,7 +53,7 @@ def check(board: Board, ask: Ask, known: set[str], rate_interval: str = "5m") ->
     for panel in board.panels():
         shown = 0
         for query in panel.queries:
-            expr = resolved(query.expr, rate_interval)
+            expr = resolved(query.expr, rate_interval, job)
             try:
                 missing = metrics_of(expr) - known
                 shown += sum(bool(series.points) for series in ask(expr))

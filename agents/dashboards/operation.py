@@ -220,6 +220,7 @@ _BESIDE = Row(
             ),
             kind="stacked",
             unit="cps",
+            width=6,
         ),
         Panel(
             "Waiting for Kafka",
@@ -227,6 +228,7 @@ _BESIDE = Row(
             "come again.",
             (Query(f"sum by (instance) (culdesac_collect_in_flight_bytes{{{_COLLECT}}})", "{{instance}}"),),
             unit="bytes",
+            width=6,
         ),
         Panel(
             "Notices, by what became of them",
@@ -239,6 +241,7 @@ _BESIDE = Row(
                 ),
             ),
             unit="none",
+            width=6,
         ),
         Panel(
             "Open boards",
@@ -249,6 +252,7 @@ _BESIDE = Row(
                 Query(f"min(culdesac_board_connected{{{_BOARD}}})", "reads Kafka"),
             ),
             unit="none",
+            width=6,
         ),
     ),
 )

@@ -14,6 +14,9 @@ from urllib.request import urlopen
 import msgspec
 import promql_parser
 
+JOB = "culdesac"
+"""Under which `deploy/prometheus.yml` scrapes workers."""
+
 
 class QueryError(Exception):
     """Prometheus refused a query; the text is its own."""
@@ -91,15 +94,15 @@ class Prometheus:
                 raise QueryError(error.read().decode(errors="replace")[:300]) from None
 
 
-def resolved(expr: str, rate_interval: str = "5m") -> str:
-    """Fill in what Grafana fills in: all jobs, and the stretch of a rate.
+def resolved(expr: str, rate_interval: str = "5m", job: str = JOB) -> str:
+    """Fill in what Grafana fills in: the job of the workers, and the stretch of a rate.
 
     Examples
     --------
     >>> resolved('rate(a_total{job=~"$job"}[$__rate_interval])', "1m")
-    'rate(a_total{job=~".+"}[1m])'
+    'rate(a_total{job=~"culdesac"}[1m])'
     """
-    return expr.replace("$__rate_interval", rate_interval).replace("$job", ".+")
+    return expr.replace("$__rate_interval", rate_interval).replace("$job", job)
 
 
 def metrics_of(expr: str) -> set[str]:

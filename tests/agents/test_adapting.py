@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
@@ -131,9 +133,19 @@ def test_a_kill_in_the_middle_loses_nothing_and_doubles_nothing_in_effect(raw: R
         first.kill()
         first.wait()
     raw.put([*(page(number) for number in range(1200, 2400)), b"{", None, b"[1]"])
-    second = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    shown = f"http://127.0.0.1:{port}/"
+    second = subprocess.Popen(
+        [*command, "--metrics-port", str(port)], cwd=ROOT, env=environment, stdout=subprocess.PIPE
+    )
     try:
         wait_until(lambda: raw.committed(group) == 2403, second)
+        with urlopen(f"{shown}healthz", timeout=20) as answer:
+            assert answer.read() == b"adapts\n"
+        wait_until(lambda: b"culdesac_adapt_lag_records 0.0" in urlopen(f"{shown}metrics", timeout=20).read())
+        with urlopen(f"{shown}metrics", timeout=20) as answer:
+            assert b'culdesac_adapt_rejected_total{reason="not_json"} 1.0' in answer.read()
     finally:
         second.send_signal(signal.SIGTERM)
         out = second.communicate(timeout=60)[0]
