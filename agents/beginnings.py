@@ -80,7 +80,7 @@ def beginning(given: dict[str, str]) -> str:
     --------
     >>> lines = beginning({"site": "shop.example"}).splitlines()
     >>> [line for line in lines if line and not line.startswith("#")]
-    ['[worker]', '[streams]', 'site = "shop.example"', '[collect]']
+    ['[worker]', '[streams]', 'site = "shop.example"', '[collect]', '[board]']
     >>> '#gap = "30m"' in lines
     True
     """

@@ -50,6 +50,8 @@ log.index.size.max.bytes=1048576
 _LOG = "kafka.log"
 _PORT_TRIES = 3
 _STOP_SECONDS = 15.0
+_FREEZE_SECONDS = 5.0
+"""On a busy machine a thread may run on for a moment after the signal."""
 _ARCHIVE_SECONDS = 60.0  # the first stop also writes the class data archive
 _PROBE_SECONDS = 0.03
 # Metadata, version 1, no client id, of no topics: its answer begins with the brokers that take requests.
@@ -183,6 +185,9 @@ class EmbeddedKafka:
     def freeze(self) -> None:
         """Hold the JVM (SIGSTOP): connections stay open, and nothing answers."""
         self._running().signal(signal.SIGSTOP)
+        until = time.monotonic() + _FREEZE_SECONDS
+        while not _is_stopped(self._pid) and time.monotonic() < until:
+            time.sleep(0.002)
 
     def thaw(self) -> None:
         """Let a frozen JVM go on (SIGCONT)."""
@@ -318,3 +323,13 @@ def _lists_a_broker(port: int) -> bool:
     except OSError:
         return False
     return len(answer) >= 12 and int.from_bytes(answer[8:12], "big") >= 1
+
+
+def _is_stopped(pid: int | None) -> bool:
+    """Tell whether every thread of a process stands still; also where nobody can tell."""
+    try:
+        # The state is what comes after the name, which may hold anything but ends with the last bracket.
+        threads = list(Path(f"/proc/{pid}/task").iterdir())
+        return all((thread / "stat").read_text().rpartition(")")[2].split()[0] == "T" for thread in threads)
+    except OSError:
+        return True

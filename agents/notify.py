@@ -12,13 +12,14 @@ import signal
 import sys
 import time
 from collections import OrderedDict, defaultdict
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from agents import metrics, notify_metrics
@@ -189,8 +190,12 @@ class _Places(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has 
     Where its group has never committed it begins at the end: nobody wants to hear of last month.
     """
 
-    def __init__(self, consumer: AIOKafkaConsumer, from_beginning: bool) -> None:
+    def __init__(
+        self, consumer: AIOKafkaConsumer, group: str, asked: Mapping[str, Any], from_beginning: bool
+    ) -> None:
         self._consumer = consumer
+        self._group = group
+        self._asked = asked
         self._from_beginning = from_beginning
         self.unheard: dict[TopicPartition, Unheard] = defaultdict(Unheard)
 
@@ -200,8 +205,7 @@ class _Places(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Read what was committed, and commit the end of what is new."""
         partitions = list(assigned)
-        # The consumer's own `committed` leaves out what stands beside the offset.
-        found = await self._consumer._coordinator.fetch_committed_offsets(partitions)
+        found = await self._committed(partitions) if partitions else {}
         places = {tp: place for tp, place in found.items() if place.offset >= 0}
         self.unheard.clear()
         self.unheard.update((tp, Unheard(place.metadata)) for tp, place in places.items())
@@ -211,6 +215,26 @@ class _Places(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has 
             for tp, end in ends.items():
                 self._consumer.seek(tp, end)
             await self._consumer.commit(ends)
+
+    async def _committed(self, partitions: list[TopicPartition]) -> dict[TopicPartition, Any]:
+        """Ask until Kafka says: without an answer a route would tell of all that there ever was.
+
+        The consumer's own `committed` leaves out what stands beside the offset.
+        """
+        while True:
+            admin = AIOKafkaAdminClient(**self._asked)
+            try:
+                await admin.start()
+                found: dict[TopicPartition, Any] = await admin.list_consumer_group_offsets(
+                    self._group, partitions=partitions
+                )
+            except (KafkaError, OSError) as error:
+                _say(f"{self._group}: its place is not known yet ({type(error).__name__})")
+                await asyncio.sleep(FIRST_PAUSE_S)
+            else:
+                return found
+            finally:
+                await admin.close()
 
 
 async def notify(
@@ -258,17 +282,21 @@ async def notify(
                 teller = Teller(
                     route, wanted.receivers[route.receiver], wanted.give_up_s, undelivered, wait, clock
                 )
+                group_id = f"{settings.app_id}-notify-{route.name}"
+                asked = {
+                    "bootstrap_servers": servers,
+                    "client_id": f"culdesac-notify-{route.name}",
+                    **security.arguments(),
+                }
                 consumer = AIOKafkaConsumer(
-                    bootstrap_servers=servers,
-                    group_id=f"{settings.app_id}-notify-{route.name}",
+                    group_id=group_id,
                     enable_auto_commit=False,
                     auto_offset_reset="earliest",
                     max_poll_interval_ms=NEVER_MS,
                     max_partition_fetch_bytes=1 << 20,
-                    client_id=f"culdesac-notify-{route.name}",
-                    **security.arguments(),
+                    **asked,
                 )
-                places = _Places(consumer, from_beginning)
+                places = _Places(consumer, group_id, asked, from_beginning)
                 consumer.subscribe([prefix + ALERTS], listener=places)
                 group.create_task(_follow(consumer, places, teller, session, stop))
     finally:

@@ -14,6 +14,8 @@ from pathlib import Path
 from urllib.request import Request, urlopen
 
 from agents.dashboards.prometheus import Prometheus, Series
+from agents.settings import load_settings
+from agents.topics import ensure_topics
 from streams.event_files import FileEvent
 from streams.shop import ShopConfig, demo_plan, traffic
 from tests.agents.product import ROOT, Deployment, and_store_orders
@@ -59,9 +61,12 @@ class WatchedProduct:
         worker_port, board_port, collect_port, notify_port, port, self.collecting = _free_ports(6)
         self.worker = self.deployment.worker(metrics_port=worker_port)
         self.deployment.beside("board", CULDESAC_BOARD_PORT="0", CULDESAC_BOARD_METRICS_PORT=str(board_port))
+        # Into topics of its own: its clicks are of another year than the shop's, and time would run on to them.
+        elsewhere = f"{self.deployment.prefix}collected-"
+        ensure_topics(load_settings(environment={}, kafka=kafka, topic_prefix=elsewhere))
         self.deployment.beside(
             "collect", CULDESAC_COLLECT_PORT=str(self.collecting), CULDESAC_COLLECT_SITES="k1=shop.example",
-            CULDESAC_COLLECT_METRICS_PORT=str(collect_port),
+            CULDESAC_COLLECT_METRICS_PORT=str(collect_port), CULDESAC_TOPIC_PREFIX=elsewhere,
         )  # fmt: skip
         routes = ROOT / "deploy" / "notify.toml"
         self.deployment.beside(
@@ -104,10 +109,7 @@ class WatchedProduct:
             time.sleep(pause_s)
 
     def collect(self) -> None:
-        """Send the collector two clicks, and wait until Prometheus can tell their rate.
-
-        They are of another year than the shop's events: to be called when nothing more is fed.
-        """
+        """Send the collector two clicks, and wait until Prometheus can tell their rate."""
         click = {"n": "pageview", "u": "https://shop.example/", "d": "shop.example"}
         request = Request(
             f"http://127.0.0.1:{self.collecting}/api/event", json.dumps(click).encode(),
