@@ -12,6 +12,7 @@ import socket
 import subprocess
 import threading
 import time
+import traceback
 import uuid
 from base64 import b64encode
 from collections.abc import Callable, Iterator
@@ -127,6 +128,7 @@ class Desk:
             try:
                 loop.run_until_complete(notify.notify(self.settings, wanted, stop, **options))
             except Exception as error:  # noqa: BLE001  # it is raised by the test
+                traceback.print_exc()  # whoever waits meanwhile learns why in vain
                 errors.append(error)
 
         thread = threading.Thread(target=run)
