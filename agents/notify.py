@@ -11,18 +11,18 @@ import random
 import signal
 import sys
 import time
-from collections import OrderedDict, defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
 import msgspec
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from agents import metrics, notify_metrics
+from agents.notice_places import Places
 from agents.notice_receivers import Failed, Mailbox, Receiver
 from agents.notices import notice_id
 from agents.notify_settings import NotifySettings
@@ -42,6 +42,7 @@ FIRST_PAUSE_S, MOST_PAUSE_S = 1.0, 60.0
 REMEMBERED = 10_000
 """So many of the last notices are not told again if the topic holds them twice."""
 POLL_MS = 500
+SETTLE_S = 0.02
 NEVER_MS = 2_000_000_000
 """A route that waits for its receiver for days is no dead member of its group."""
 MADE_UP = DeadEndAlert(
@@ -184,59 +185,6 @@ class Teller:
         _say(f"route {self.route.name}: {answer.why}: notice {name} was not delivered, see {UNDELIVERED}")
 
 
-class _Places(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
-    """Where a route goes on in each partition, and of what it has not told yet.
-
-    Where its group has never committed it begins at the end: nobody wants to hear of last month.
-    """
-
-    def __init__(
-        self, consumer: AIOKafkaConsumer, group: str, asked: Mapping[str, Any], from_beginning: bool
-    ) -> None:
-        self._consumer = consumer
-        self._group = group
-        self._asked = asked
-        self._from_beginning = from_beginning
-        self.unheard: dict[TopicPartition, Unheard] = defaultdict(Unheard)
-
-    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
-        """Do nothing: each notice is committed when it was told."""
-
-    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        """Read what was committed, and commit the end of what is new."""
-        partitions = list(assigned)
-        found = await self._committed(partitions) if partitions else {}
-        places = {tp: place for tp, place in found.items() if place.offset >= 0}
-        self.unheard.clear()
-        self.unheard.update((tp, Unheard(place.metadata)) for tp, place in places.items())
-        new = [tp for tp in partitions if tp not in places]
-        if new and not self._from_beginning:
-            ends = await self._consumer.end_offsets(new)
-            for tp, end in ends.items():
-                self._consumer.seek(tp, end)
-            await self._consumer.commit(ends)
-
-    async def _committed(self, partitions: list[TopicPartition]) -> dict[TopicPartition, Any]:
-        """Ask until Kafka says: without an answer a route would tell of all that there ever was.
-
-        The consumer's own `committed` leaves out what stands beside the offset.
-        """
-        while True:
-            admin = AIOKafkaAdminClient(**self._asked)
-            try:
-                await admin.start()
-                found: dict[TopicPartition, Any] = await admin.list_consumer_group_offsets(
-                    self._group, partitions=partitions
-                )
-            except (KafkaError, OSError) as error:
-                _say(f"{self._group}: its place is not known yet ({type(error).__name__})")
-                await asyncio.sleep(FIRST_PAUSE_S)
-            else:
-                return found
-            finally:
-                await admin.close()
-
-
 async def notify(
     settings: WorkerSettings,
     wanted: NotifySettings,
@@ -296,7 +244,7 @@ async def notify(
                     max_partition_fetch_bytes=1 << 20,
                     **asked,
                 )
-                places = _Places(consumer, group_id, asked, from_beginning)
+                places = Places(consumer, group_id, asked, from_beginning)
                 consumer.subscribe([prefix + ALERTS], listener=places)
                 group.create_task(_follow(consumer, places, teller, session, stop))
     finally:
@@ -305,7 +253,7 @@ async def notify(
 
 async def _follow(
     consumer: AIOKafkaConsumer,
-    places: _Places,
+    places: Places,
     teller: Teller,
     session: aiohttp.ClientSession,
     stop: asyncio.Event,
@@ -315,8 +263,14 @@ async def _follow(
         _say(f"route {teller.route.name}: tells {teller.receiver.name} of alerts")
         while not stop.is_set():
             fetched: dict[TopicPartition, list[Any]] = await consumer.getmany(timeout_ms=POLL_MS)
+            while fetched and not places.settled:
+                if stop.is_set():
+                    return
+                await asyncio.sleep(SETTLE_S)
             for tp, records in fetched.items():
                 for record in records:
+                    if record.offset < places.begins.get(tp, 0):
+                        continue
                     unheard = places.unheard[tp]
                     if not await teller.take(session, record.value, unheard):
                         return
